@@ -1,0 +1,323 @@
+"""What a plan and a trial are: the words every other module speaks.
+
+Standard library only, Python 3.10: the host runner ships with this module. Units stand in the field
+names. `None` means unknown or not measured; it is never written as 0.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from collect.decode import decode, encode
+from collect.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA_VERSION = 1
+
+Interface = Literal["wsgi", "asgi"]
+Proxy = Literal["none", "caddy", "nginx"]
+Order = Literal["interleaved", "sequential"]
+OutcomeStatus = Literal[
+    "ok",
+    "start_failed",  # systemd could not start the unit, or it stopped again before answering
+    "not_ready",  # it runs, but the right body did not come in time
+    "wrong_answer_before",  # status or body were wrong just before the load
+    "load_failed",  # wrk could not run, or left no figures
+    "server_died",  # the unit's main process ended or restarted under load
+    "wrong_answer_after",  # status or body were wrong just after the load
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """The answer an endpoint must give. At most one of the body checks is set."""
+
+    status: int = 200
+    json_exact: Any = None
+    json_subset: Any = None
+    regex: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A request to make, with the answer it must get."""
+
+    name: str
+    path: str
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str | None = None
+    expect: Expectation = field(default_factory=Expectation)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One wrk run: `-t threads -c connections -d duration_s`, after a warm-up of the same shape."""
+
+    threads: int = 4
+    connections: int = 200
+    duration_s: float = 30.0
+    warmup_s: float = 5.0
+    timeout_s: float = 10.0
+    """wrk drops samples above its time-out (2 s of its own accord) from the latency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One server x interface x proxy x profile: one systemd unit."""
+
+    id: str
+    server: str
+    interface: Interface
+    proxy: Proxy
+    profile: str
+    unit: str
+    workers: int
+    """Worker processes asked for; compared with the ones seen."""
+    knobs: dict[str, Any] = field(default_factory=dict)
+    not_honoured: tuple[str, ...] = ()
+    """Knobs that this server has no setting for: shown as n/a."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTrial:
+    """One wrk run to make: a variant against an endpoint, in its place in the order."""
+
+    id: str
+    block: int
+    position: int
+    """Counted from 1 through the whole plan."""
+    variant: str
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How the runner waits and samples."""
+
+    ready_timeout_s: float = 30.0
+    stop_timeout_s: float = 15.0
+    sample_interval_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything the host runner needs to know, written once before anything runs."""
+
+    schema_version: int
+    run_id: str
+    host: str
+    created_at: str
+    seed: int
+    order: Order
+    blocks: int
+    address: str
+    port: int
+    load: Load
+    timing: Timing
+    variants: tuple[Variant, ...]
+    endpoints: tuple[Endpoint, ...]
+    trials: tuple[PlannedTrial, ...]
+
+    def variant(self, variant_id: str) -> Variant:
+        """Return the variant of that id; `DataError` where the plan has none."""
+        for variant in self.variants:
+            if variant.id == variant_id:
+                return variant
+        raise DataError(f"plan {self.run_id}: no variant {variant_id!r}")
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return the endpoint of that name; `DataError` where the plan has none."""
+        for endpoint in self.endpoints:
+            if endpoint.name == name:
+                return endpoint
+        raise DataError(f"plan {self.run_id}: no endpoint {name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Latency of the answered requests, from wrk's own histogram, in milliseconds."""
+
+    mean: float | None
+    stdev: float | None
+    p50: float | None
+    p75: float | None
+    p90: float | None
+    p99: float | None
+    p999: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """What wrk counted: socket errors by kind, and answers with a status above 399."""
+
+    connect: int
+    read: int
+    write: int
+    timeout: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrkFigures:
+    """What one wrk run measured, from its Lua `done` hook."""
+
+    requests: int
+    duration_s: float
+    rps: float
+    bytes: int
+    latency_ms: Latency
+    errors: Errors
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFigures:
+    """Memory of the service's whole process tree, sampled while load ran."""
+
+    pss_idle_bytes: int | None
+    """After start and the first right answer, before any load."""
+    pss_peak_bytes: int | None
+    rss_peak_bytes: int | None
+    """Sum over processes: pages shared by two workers count twice."""
+    cgroup_peak_bytes: int | None
+    """The unit's `memory.peak`; None where the kernel does not offer it."""
+    swap_peak_bytes: int | None
+    samples: int
+    coverage_ratio: float | None
+    """Time between the first and the last sample, as a share of the load's duration."""
+
+
+@dataclass(frozen=True, slots=True)
+class CpuFigures:
+    """Processor time spent while load ran, in CPU seconds; ratios are shares of all cores."""
+
+    server_s: float | None
+    loadgen_s: float | None
+    busy_s: float | None
+    """All non-idle time of the host, whoever spent it."""
+    steal_ratio: float | None
+    cores: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFigures:
+    """What systemd and /proc said of the service around the trial."""
+
+    workers_expected: int
+    workers_seen: int | None
+    ready_s: float | None
+    """From start to the first right answer; None for a later trial of the same start."""
+    main_pid_before: int | None
+    main_pid_after: int | None
+    restarts: int | None
+    """Restarts counted by systemd between the start and the end of the load."""
+    oom_kills: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostFigures:
+    """The host around the trial."""
+
+    listen_overflows: int | None
+    """Connections the kernel dropped because a listen queue was full (`ListenOverflows`)."""
+    clock_step_s: float | None
+    """Wall clock minus monotonic clock over the trial: not 0 when somebody set the clock."""
+    canary_s: float | None
+    """Time of a fixed piece of work on one core, just before the load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the trial ended; `reason` is None only for `ok`."""
+
+    status: OutcomeStatus
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """`trial.json`: one trial's figures. A part that could not be measured is None."""
+
+    schema_version: int
+    run_id: str
+    host: str
+    trial_id: str
+    block: int
+    position: int
+    variant: str
+    server: str
+    interface: Interface
+    proxy: Proxy
+    profile: str
+    endpoint: str
+    started_at: str
+    ended_at: str
+    load: Load
+    wrk: WrkFigures | None
+    memory: MemoryFigures | None
+    cpu: CpuFigures | None
+    service: ServiceFigures | None
+    host_state: HostFigures | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`progress.json`: where the runner is, for whoever follows it."""
+
+    schema_version: int
+    run_id: str
+    state: Literal["running", "done", "failed"]
+    done: int
+    total: int
+    block: int
+    blocks: int
+    trial_id: str | None
+    phase: str
+    remaining_s: float | None
+    last: str | None
+    """The trial that ended last, in words: `granian-wsgi health 9438 req/s`."""
+    message: str | None
+    """Why it failed; None otherwise."""
+    updated_at: str
+
+
+def load_plan(path: Path) -> Plan:
+    """Read `plan.json`.
+
+    Raises:
+        DataError: the file is not JSON, has another schema version, or does not fit the schema.
+    """
+    return decode(Plan, _versioned(path), str(path))
+
+
+def load_trial(path: Path) -> Trial:
+    """Read `trial.json`; errors as in `load_plan`."""
+    return decode(Trial, _versioned(path), str(path))
+
+
+def dumps(value: object) -> str:
+    """Write a dataclass as JSON that a person can read and `diff` can compare."""
+    return json.dumps(encode(value), indent=2, ensure_ascii=False) + "\n"
+
+
+def _versioned(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error}); was the copy cut off?") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{path}: holds {type(data).__name__}; accepted: a mapping")
+    version = data.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: schema_version is {version!r}; this serverbench reads {SCHEMA_VERSION}"
+        )
+    return data
