@@ -81,6 +81,8 @@ class Variant:
     knobs: dict[str, Any] = field(default_factory=dict)
     not_honoured: tuple[str, ...] = ()
     """Knobs that this server has no setting for: shown as n/a."""
+    socket_unit: str | None = None
+    """The unit that holds the listening socket, stopped together with `unit`; None without one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,84 @@
+# Everything starts here: `make bench` and `make test` set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INVENTORY ?= inventory/lab
+# Anything for ansible-playbook: make bench ARGS="-e bench_blocks=5"
+ARGS ?=
+PYTEST_ARGS ?=
+
+.PHONY: help bench test test-fast lint lab-up lab-down lab-reset lab-ssh lock clean
+
+help:
+	@echo 'make bench      bring up a lab host here, deploy six servers, measure and rank them'
+	@echo 'make test       every test, the lab host included'
+	@echo 'make test-fast  the tests that need no lab host'
+	@echo 'make lint       ruff, mypy, yamllint, ansible-lint'
+	@echo 'make lab-up     the lab host alone; also lab-down, lab-reset, lab-ssh'
+	@echo 'make lock       write the lock files anew'
+
+bench: $(VENV)/.run
+	$(BIN)/ansible-playbook bench.yml -i $(INVENTORY) $(ARGS)
+
+test: $(VENV)/.dev test-packages lint
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.dev test-packages
+	$(BIN)/pytest -m 'not lab' $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	$(BIN)/ansible-lint --offline -q
+
+.PHONY: test-packages
+test-packages:
+	@./install-packages \
+	  'wrk=wrk=the load generator, run against small servers in the tests' \
+	  'redis-server=redis-server=the health checks are tested against a real one' \
+	  'systemd=systemd-analyze=checks the rendered units'
+
+lab-up lab-down lab-reset: $(VENV)/.run
+	$(BIN)/ansible-playbook lab.yml -i $(INVENTORY) \
+	  -e lab_host_state=$(subst lab-up,present,$(subst lab-down,absent,$(subst lab-reset,reset,$@))) $(ARGS)
+
+# The first lab host, or LAB_HOST=lab2.
+LAB_HOST ?= lab1
+lab-ssh: $(VENV)/.run
+	@ssh -i .lab/ssh/id_ed25519 -o UserKnownHostsFile=.lab/ssh/known_hosts \
+	  -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes \
+	  root@$$($(BIN)/ansible-inventory -i $(INVENTORY) --host $(LAB_HOST) \
+	    | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["lab_host_address"])')
+
+# The environment is made in two steps, so that `make bench` does not wait for the linters.
+$(VENV)/.run: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'serverbench needs Python 3.11 or newer; $(PYTHON) is' "$$($(PYTHON) --version)." \
+	       'Name another: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || ./install-packages \
+	  'python3-venv=/usr/share/doc/python3-venv=makes the virtual environment in $(VENV)'
+	@./install-packages 'openssh-client=ssh=Ansible reaches the hosts with it'
+	@echo 'Making the virtual environment in $(VENV)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	@echo 'Adding what the tests need to $(VENV)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Hashes and no index address: the same files from any mirror.
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header
+lock: $(VENV)/.dev
+	$(UV_COMPILE) --python-version 3.11 pyproject.toml --extra install -o requirements.txt
+	$(UV_COMPILE) --python-version 3.11 pyproject.toml --extra dev app/requirements.in \
+	  -c requirements.txt -o requirements-dev.txt
+	$(UV_COMPILE) --python-version 3.10 app/requirements.in roles/server/files/requirements.in \
+	  -o app/requirements.txt
+
+clean:
+	rm -rf $(VENV) .build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,168 @@
+"""Unpack the archive pulled from a host into the results, without trusting it.
+
+Everything is unpacked beside its place, checked, and only then moved in, a trial at a time: an
+archive that is cut off or was tampered with changes nothing.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import gzip
+import re
+import tarfile
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from collect.errors import DataError
+from collect.model import load_plan, load_trial
+from collect.store import PLAN, SUMS, TRIAL, TRIALS, verify_trial
+
+MAX_BYTES = 2 * 2**30
+"""A trial's folder is well below 1 MB; a run of a thousand trials stays below this."""
+MAX_MEMBERS = 100_000
+
+_CHUNK_BYTES = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+_TRIAL_FILE_DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What an archive brought: ids of new trials, and of those that were here already."""
+
+    added: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def unpack(archive: Path, destination: Path) -> Unpacked:
+    """Unpack a host's `tar.gz` into `results/<run_id>/<host>`.
+
+    Accepted are regular files named `<file>` or `trials/<trial_id>/<file>`, and the folders above
+    them. Trials and a plan that are here already stay; the same content is accepted again, other
+    content is refused. Other files at the top (progress, host) are replaced.
+
+    Raises:
+        DataError: the archive is cut off, damaged, too large or holds something else, a trial does
+            not match its checksums, or it differs from what is here. Nothing has changed then.
+    """
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".incoming-", dir=destination) as staging:
+            incoming = Path(staging)
+            _extract(archive, incoming)
+            return _merge(archive, incoming, destination)
+    except OSError as error:
+        raise DataError(f"{archive}: cannot be unpacked into {destination}: {error}") from error
+
+
+def _extract(archive: Path, staging: Path) -> None:
+    left = MAX_BYTES
+    try:
+        with gzip.open(archive, "rb") as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                for count, member in enumerate(tar, start=1):
+                    if count > MAX_MEMBERS:
+                        raise DataError(f"{archive}: more than {MAX_MEMBERS} members; refused")
+                    left -= _extract_member(archive, tar, member, staging, left)
+            # tarfile stops at the end mark, or quietly at a broken header. Reading on to the end
+            # lets gzip compare its checksum over everything.
+            while chunk := stream.read(_CHUNK_BYTES):
+                left -= len(chunk)
+                _check_room(archive, left)
+    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+        raise DataError(
+            f"{archive}: cut off or damaged ({error}); nothing was unpacked, pull it again"
+        ) from error
+
+
+def _extract_member(
+    archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, staging: Path, left: int
+) -> int:
+    """Write one member below `staging` and return its size."""
+    parts = [part for part in member.name.split("/") if part not in {"", "."}]
+    if member.name.startswith("/") or any(not _NAME.fullmatch(part) for part in parts):
+        raise DataError(f"{archive}: member {member.name!r}: unsafe name; refused")
+    if not (member.isreg() or member.isdir()) or member.issparse():
+        raise DataError(
+            f"{archive}: member {member.name!r}: neither a regular file nor a folder; refused"
+        )
+    target = staging.joinpath(*parts)
+    in_trial = len(parts) == _TRIAL_FILE_DEPTH and parts[0] == TRIALS
+    if member.isdir():
+        if parts and (parts[0] != TRIALS or len(parts) >= _TRIAL_FILE_DEPTH):
+            raise DataError(f"{archive}: member {member.name!r}: unexpected folder; refused")
+        target.mkdir(parents=True, exist_ok=True)
+        return 0
+    if not in_trial and len(parts) != 1:
+        raise DataError(f"{archive}: member {member.name!r}: unexpected place; refused")
+    _check_room(archive, left - member.size)
+    source = tar.extractfile(member)
+    if source is None:  # pragma: no cover - only for what is refused above
+        raise DataError(f"{archive}: member {member.name!r}: holds no data; refused")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with target.open("xb") as file:
+            _copy(source, file)
+    except (FileExistsError, IsADirectoryError) as error:
+        raise DataError(f"{archive}: member {member.name!r} stands there twice; refused") from error
+    return member.size
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    while chunk := source.read(_CHUNK_BYTES):
+        target.write(chunk)
+
+
+def _check_room(archive: Path, left: int) -> None:
+    if left < 0:
+        raise DataError(f"{archive}: unpacks to more than {MAX_BYTES // 2**20} MiB; refused")
+
+
+def _merge(archive: Path, incoming: Path, destination: Path) -> Unpacked:
+    if not (incoming / PLAN).is_file():
+        raise DataError(f"{archive}: holds no {PLAN}; accepted: what the host runner packed")
+    _check_plan(archive, incoming, destination)
+    added, kept = [], []
+    trials = incoming / TRIALS
+    for folder in sorted(trials.iterdir()) if trials.is_dir() else []:
+        where = f"{archive}: {TRIALS}/{folder.name}"
+        if not folder.is_dir():
+            raise DataError(f"{where}: accepted: a folder")
+        verify_trial(folder, where)
+        if load_trial(folder / TRIAL).trial_id != folder.name:
+            raise DataError(f"{where}/{TRIAL}: trial_id differs from the folder's name")
+        here = destination / TRIALS / folder.name
+        if here.exists():
+            _check_same(folder, here, where)
+            kept.append(folder.name)
+        else:
+            added.append(folder.name)
+    # Nothing can be refused from here on. The plan goes first: a run without one cannot be read.
+    (destination / TRIALS).mkdir(exist_ok=True)
+    for path in sorted(incoming.iterdir(), key=lambda path: path.name != PLAN):
+        if path.is_file():
+            path.replace(destination / path.name)
+    for name in added:
+        (trials / name).rename(destination / TRIALS / name)
+    return Unpacked(tuple(added), tuple(kept))
+
+
+def _check_plan(archive: Path, incoming: Path, destination: Path) -> None:
+    load_plan(incoming / PLAN)
+    here = destination / PLAN
+    if here.exists() and not filecmp.cmp(incoming / PLAN, here, shallow=False):
+        raise DataError(
+            f"{archive}: {PLAN} differs from {here}; a run keeps its plan, take another run id"
+        )
+
+
+def _check_same(incoming: Path, here: Path, where: str) -> None:
+    names = {path.name for path in incoming.iterdir()}
+    if names != {path.name for path in here.iterdir()}:
+        raise DataError(f"{where}: holds other files than {here}; kept is what is there")
+    for name in [*sorted(names - {SUMS}), SUMS]:
+        if not filecmp.cmp(incoming / name, here / name, shallow=False):
+            raise DataError(f"{where}/{name}: differs from {here / name}; kept is what is there")

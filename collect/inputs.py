@@ -1,0 +1,183 @@
+"""Check and type what a plan is made of: endpoints, load, timing, numbers and names.
+
+Pure. Everything arrives as Ansible hands it over; what does not fit is a `DataError` that names the
+variable, what it got and what is accepted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from collect.decode import decode
+from collect.errors import DataError
+from collect.model import Endpoint, Load, Timing
+from collect.variants import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENDPOINTS = "app_endpoints"
+LOAD = "bench_load"
+TIMING = "bench_timing"
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ENDPOINT_NAME = re.compile(r"[a-z0-9_-]+")
+_METHOD = re.compile(r"[A-Z]+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_IN_A_PATH = re.compile(r"[^!-~]")
+_NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def select_endpoints(endpoints: object, names: object) -> list[Any]:
+    """Return the endpoints of these names, in this order; null or nothing returns all.
+
+    Raises:
+        DataError: a name is unknown or stands there twice.
+    """
+    known = plain(endpoints)
+    if not isinstance(known, list) or not all(isinstance(item, dict) for item in known):
+        raise DataError(f"{ENDPOINTS}: accepted: a list of mappings")
+    if not names:
+        return known
+    wanted = decode(tuple[str, ...], plain(names), "bench_endpoints")
+    by_name = {str(item.get("name")): item for item in known}
+    for index, name in enumerate(wanted):
+        if name not in by_name or name in wanted[:index]:
+            raise DataError(
+                f"bench_endpoints[{index}]: got {name!r}; accepted, each once: {', '.join(by_name)}"
+            )
+    return [by_name[name] for name in wanted]
+
+
+def check_endpoints(data: object) -> tuple[Endpoint, ...]:
+    """Return the endpoints, each checked; `DataError` names the first that does not fit."""
+    endpoints = decode(tuple[Endpoint, ...], plain(data), ENDPOINTS)
+    if not endpoints:
+        raise DataError(f"{ENDPOINTS}: got nothing; accepted: at least one endpoint")
+    names: list[str] = []
+    for index, endpoint in enumerate(endpoints):
+        where = f"{ENDPOINTS}[{index}]"
+        if not _ENDPOINT_NAME.fullmatch(endpoint.name):
+            raise DataError(
+                f"{where}.name: got {endpoint.name!r}; accepted: a-z, 0-9, hyphen, underscore"
+            )
+        if endpoint.name in names:
+            raise DataError(f"{where}.name: got {endpoint.name!r} twice; accepted: unique names")
+        names.append(endpoint.name)
+        _check_request(endpoint, where)
+        _check_expectation(endpoint, f"{where}.expect")
+    return endpoints
+
+
+def _check_request(endpoint: Endpoint, where: str) -> None:
+    if not endpoint.path.startswith("/") or _NOT_IN_A_PATH.search(endpoint.path):
+        raise DataError(
+            f"{where}.path: got {endpoint.path!r}; accepted: printable ASCII that starts with /"
+        )
+    if not _METHOD.fullmatch(endpoint.method):
+        raise DataError(f"{where}.method: got {endpoint.method!r}; accepted: GET, POST, …")
+    for name, value in endpoint.headers.items():
+        if not _HEADER_NAME.fullmatch(name) or _NOT_IN_A_HEADER.search(value):
+            raise DataError(
+                f"{where}.headers: got {name!r}: {value!r}; accepted: a token and one line of text"
+            )
+
+
+def _check_expectation(endpoint: Endpoint, where: str) -> None:
+    expect = endpoint.expect
+    if not 100 <= expect.status <= 599:  # noqa: PLR2004 - what HTTP defines
+        raise DataError(f"{where}.status: got {expect.status}; accepted: 100 to 599")
+    checks = ("json_exact", "json_subset", "regex")
+    given = [name for name in checks if getattr(expect, name) is not None]
+    if len(given) > 1:
+        raise DataError(f"{where}: got {' and '.join(given)}; accepted: at most one of them")
+    if expect.regex is not None:
+        try:
+            re.compile(expect.regex)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise DataError(
+                f"{where}.regex: got {expect.regex!r} ({error}); accepted: a regular expression"
+            ) from error
+
+
+def check_load(data: Load | Mapping[str, Any]) -> Load:
+    """Return the load; `DataError` where wrk would refuse it."""
+    load = data if isinstance(data, Load) else decode(Load, _with_numbers(data), LOAD)
+    _check_whole_seconds(load.duration_s, f"{LOAD}.duration_s", 1)
+    _check_whole_seconds(load.warmup_s, f"{LOAD}.warmup_s", 0)
+    _check_whole_seconds(load.timeout_s, f"{LOAD}.timeout_s", 1)
+    if load.threads < 1:
+        raise DataError(f"{LOAD}.threads: got {load.threads}; accepted: from 1")
+    if load.connections < load.threads:
+        raise DataError(
+            f"{LOAD}.connections: got {load.connections}; "
+            f"accepted: at least as many as threads ({load.threads}), or wrk refuses"
+        )
+    return load
+
+
+def check_timing(data: Timing | Mapping[str, Any] | None) -> Timing:
+    """Return the timing, defaults filled in; `DataError` for what is not above 0 seconds."""
+    timing = data if isinstance(data, Timing) else decode(Timing, _with_numbers(data or {}), TIMING)
+    for name in Timing.__slots__:
+        value = getattr(timing, name)
+        if not math.isfinite(value) or value <= 0:
+            raise DataError(f"{TIMING}.{name}: got {value}; accepted: seconds above 0")
+    return timing
+
+
+def _check_whole_seconds(value: float, where: str, minimum: int) -> None:
+    if not math.isfinite(value) or value < minimum or value != int(value):
+        # wrk reads `-d1.5s` as an error.
+        raise DataError(f"{where}: got {value}; accepted: whole seconds from {minimum}")
+
+
+def _with_numbers(data: object) -> object:
+    """Read numbers that came as text: `-e` makes every value a string."""
+    value = plain(data)
+    if not isinstance(value, dict):
+        return value
+    return {key: _number(item) if isinstance(item, str) else item for key, item in value.items()}
+
+
+def _number(text: str) -> object:
+    if re.fullmatch(r"[+-]?[0-9]{1,15}", text.strip()):
+        return int(text)
+    if re.fullmatch(r"[+-]?[0-9]{1,15}\.[0-9]{1,15}", text.strip()):
+        return float(text)
+    return text
+
+
+def check_whole(
+    value: object, where: str, minimum: int | None = None, maximum: int | None = None
+) -> int:
+    """Return a whole number, read from text if need be; `DataError` outside the bounds."""
+    number = _number(value) if isinstance(value, str) else plain(value)
+    if isinstance(number, int) and not isinstance(number, bool):
+        above = minimum is None or number >= minimum
+        below = maximum is None or number <= maximum
+        if above and below:
+            return number
+    bounds = "" if minimum is None else f" from {minimum}"
+    bounds += "" if maximum is None else f" to {maximum}"
+    raise DataError(f"{where}: got {value!r}; accepted: a whole number{bounds}")
+
+
+def check_folder_name(name: object, where: str) -> None:
+    """Raise `DataError` unless `name` is safe as the name of a folder."""
+    if not isinstance(name, str) or not _FOLDER_NAME.fullmatch(name):
+        raise DataError(
+            f"{where}: got {name!r}; accepted: up to 100 of A-Z a-z 0-9 . _ -, not starting with "
+            "a dot or hyphen"
+        )
+
+
+def check_date(text: object) -> None:
+    """Raise `DataError` unless `text` is an ISO 8601 date."""
+    try:
+        datetime.fromisoformat(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"created_at: got {text!r}; accepted: an ISO 8601 date") from error

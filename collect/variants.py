@@ -1,0 +1,288 @@
+"""Expand what the inventory asks for into variants: server x interface x proxy x profile.
+
+Pure. The variables arrive as Ansible hands them over; what does not fit is a `DataError` that names
+the variable as the user wrote it (`bench_matrix[2].interface`), what it got and what is accepted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from collect.decode import decode
+from collect.errors import DataError
+from collect.model import Interface, Proxy, Variant
+
+MATRIX = "bench_matrix"
+SELECTED = "bench_profiles"
+CATALOGUE = "server_catalogue"
+PROFILES = "server_profiles"
+
+PER_CORE = "per_core"
+LOOPS = ("asyncio", "uvloop")
+
+SAFE_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""Ids become unit names, folder names and parts of a URL: nothing in them ever needs quoting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One neutral setting; its meaning stands in the argument specs of role `server`."""
+
+    accepted: str
+    accepts: Callable[[Any], bool]
+    default: Any = None
+
+
+def _is_whole(minimum: int) -> Callable[[Any], bool]:
+    # bool is an int in Python, and `workers: yes` is a slip, not one worker.
+    return lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= minimum
+
+
+def _is_switch(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_cpu_set(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value) is not None
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) and _on_one_line(v) for v in value)
+
+
+def _is_environment(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name))
+        and isinstance(text, str)
+        and _on_one_line(text)
+        for name, text in value.items()
+    )
+
+
+def _on_one_line(text: str) -> bool:
+    # A unit file cannot hold anything else, and a line break could smuggle a setting in.
+    return not set("\n\r\0") & set(text)
+
+
+KNOBS: dict[str, Knob] = {
+    "workers": Knob(
+        f"a whole number from 1, or {PER_CORE}", lambda v: v == PER_CORE or _is_whole(1)(v)
+    ),
+    "threads": Knob("a whole number from 1, or null", _is_whole(1)),
+    "backlog": Knob("a whole number from 1, or null", _is_whole(1)),
+    "keepalive_s": Knob("whole seconds from 0 (0: none), or null", _is_whole(0)),
+    "preload": Knob("true, false or null", _is_switch),
+    "socket": Knob("true or false", _is_switch, default=False),
+    "access_log": Knob("true or false", _is_switch, default=False),
+    "loop": Knob(f"{', '.join(LOOPS)}, or null", lambda v: v in LOOPS),
+    "cpu_set": Knob("cores such as 0-1 or 0,2, or null", _is_cpu_set),
+    "extra_arguments": Knob("a list of texts", _is_texts, default=[]),
+    "environment": Knob("a mapping of names to texts", _is_environment, default={}),
+}
+"""Every neutral knob. null (and leaving it out) means: the server's own default stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixEntry:
+    """One line of `bench_matrix`."""
+
+    server: str
+    interface: Interface
+    proxy: Proxy = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """What the kit knows about one server."""
+
+    package: str
+    interfaces: tuple[Interface, ...]
+    not_honoured: tuple[str, ...] = ()
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named set of neutral knobs, with overrides for a server or a server-interface pair."""
+
+    knobs: dict[str, Any]
+    servers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    matrix: tuple[MatrixEntry, ...] = ()
+    notes: str = ""
+
+
+def expand_variants(
+    matrix: object,
+    catalogue: object,
+    profiles: object,
+    selected_profiles: object,
+    cores: int,
+) -> tuple[Variant, ...]:
+    """Return the variants to deploy and measure, in the order of the matrix, profile by profile.
+
+    Args:
+        matrix: list of `{server, interface, proxy}`; null or empty takes each profile's own.
+        catalogue: `{server: {package, interfaces, not_honoured, notes}}`.
+        profiles: `{name: {knobs, servers, matrix, notes}}`. The most specific knob wins: first
+            `servers.granian-wsgi`, then `servers.granian`, then `knobs`.
+        selected_profiles: names of profiles; one name alone is accepted too.
+        cores: processor cores of the host, for `workers: per_core`.
+
+    Raises:
+        DataError: a variable does not fit; the message names it.
+    """
+    servers = _catalogue(catalogue)
+    known = _profiles(profiles, servers)
+    selected = _selected(selected_profiles, known)
+    if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
+        raise DataError(f"cores: got {cores!r}; accepted: a whole number from 1")
+    own = decode(tuple[MatrixEntry, ...], plain(matrix or []), MATRIX)
+    seen: dict[str, str] = {}
+    variants: list[Variant] = []
+    for name in selected:
+        profile = known[name]
+        where = MATRIX if own else f"{PROFILES}.{name}.matrix"
+        entries = own or profile.matrix
+        if not entries:
+            raise DataError(
+                f"{MATRIX}: got nothing, and profile {name} has no matrix of its own; "
+                "accepted: a list of {server, interface, proxy}"
+            )
+        for index, entry in enumerate(entries):
+            place = f"{where}[{index}]"
+            suffix = f"-{name}" if len(selected) > 1 else ""
+            variant = _variant(entry, place, servers, (name, profile), (cores, suffix))
+            if variant.id in seen:
+                raise DataError(
+                    f"{place}: variant {variant.id} stands in {seen[variant.id]} already; "
+                    "accepted: each server, interface and proxy once"
+                )
+            seen[variant.id] = place
+            variants.append(variant)
+    return tuple(variants)
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - JSON is any of six types
+    """Copy `value` with exact built-in types: Ansible tags its strings, numbers and containers."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _catalogue(data: object) -> dict[str, CatalogueEntry]:
+    servers = decode(dict[str, CatalogueEntry], plain(data), CATALOGUE)
+    for name, entry in servers.items():
+        _check_name(name, CATALOGUE)
+        if unknown := [knob for knob in entry.not_honoured if knob not in KNOBS]:
+            raise DataError(
+                f"{CATALOGUE}.{name}.not_honoured: got {', '.join(unknown)}; "
+                f"accepted: {', '.join(KNOBS)}"
+            )
+    return servers
+
+
+def _profiles(data: object, servers: Mapping[str, CatalogueEntry]) -> dict[str, Profile]:
+    profiles = decode(dict[str, Profile], plain(data), PROFILES)
+    targets = [*servers, *(f"{s}-{i}" for s, entry in servers.items() for i in entry.interfaces)]
+    for name, profile in profiles.items():
+        _check_name(name, PROFILES)
+        where = f"{PROFILES}.{name}"
+        _check_knobs(profile.knobs, f"{where}.knobs")
+        for target, knobs in profile.servers.items():
+            if target not in targets:
+                raise DataError(f"{where}.servers: got {target!r}; accepted: {', '.join(targets)}")
+            _check_knobs(knobs, f"{where}.servers.{target}")
+    return profiles
+
+
+def _selected(data: object, known: Mapping[str, Profile]) -> tuple[str, ...]:
+    names = plain([data] if isinstance(data, str) else data)
+    selected = decode(tuple[str, ...], names, SELECTED)
+    if not selected:
+        raise DataError(f"{SELECTED}: got nothing; accepted: {', '.join(known)}")
+    for index, name in enumerate(selected):
+        if name not in known:
+            raise DataError(f"{SELECTED}[{index}]: got {name!r}; accepted: {', '.join(known)}")
+        if name in selected[:index]:
+            raise DataError(f"{SELECTED}[{index}]: got {name!r} twice; accepted: each name once")
+    return selected
+
+
+def _variant(
+    entry: MatrixEntry,
+    place: str,
+    servers: Mapping[str, CatalogueEntry],
+    named_profile: tuple[str, Profile],
+    cores_and_suffix: tuple[int, str],
+) -> Variant:
+    profile_name, profile = named_profile
+    cores, suffix = cores_and_suffix
+    if entry.server not in servers:
+        raise DataError(f"{place}.server: got {entry.server!r}; accepted: {', '.join(servers)}")
+    known = servers[entry.server]
+    if entry.interface not in known.interfaces:
+        raise DataError(
+            f"{place}.interface: got {entry.interface!r}, which {entry.server} does not speak; "
+            f"accepted: {', '.join(known.interfaces)}"
+        )
+    pair = f"{entry.server}-{entry.interface}"
+    knobs: dict[str, Any] = {
+        **profile.knobs,
+        **profile.servers.get(entry.server, {}),
+        **profile.servers.get(pair, {}),
+    }
+    # What a server cannot honour is not asked of it, so that nothing acts on it by half.
+    knobs = {
+        name: knob.default if knobs.get(name) is None or name in known.not_honoured else knobs[name]
+        for name, knob in KNOBS.items()
+    }
+    if knobs["workers"] is None:
+        # The report compares workers seen with workers asked for, so somebody has to ask.
+        raise DataError(
+            f"{PROFILES}.{profile_name}.knobs.workers: missing for {pair}; "
+            f"accepted: {KNOBS['workers'].accepted}"
+        )
+    if knobs["workers"] == PER_CORE:
+        knobs["workers"] = cores
+    proxy = "" if entry.proxy == "none" else f"-{entry.proxy}"
+    variant_id = f"{pair}{proxy}{suffix}"
+    return Variant(
+        id=variant_id,
+        server=entry.server,
+        interface=entry.interface,
+        proxy=entry.proxy,
+        profile=profile_name,
+        unit=f"serverbench-{variant_id}.service",
+        socket_unit=f"serverbench-{variant_id}.socket" if knobs["socket"] else None,
+        workers=knobs["workers"],
+        knobs=knobs,
+        not_honoured=known.not_honoured,
+    )
+
+
+def _check_name(name: str, where: str) -> None:
+    if not SAFE_ID.fullmatch(name):
+        raise DataError(
+            f"{where}: got {name!r}; accepted: names of a-z and 0-9, joined by single hyphens"
+        )
+
+
+def _check_knobs(knobs: Mapping[str, Any], where: str) -> None:
+    for name, value in knobs.items():
+        if name not in KNOBS:
+            raise DataError(f"{where}: got {name!r}; accepted: {', '.join(KNOBS)}")
+        if value is not None and not KNOBS[name].accepts(value):
+            raise DataError(f"{where}.{name}: got {value!r}; accepted: {KNOBS[name].accepted}")

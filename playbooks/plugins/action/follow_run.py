@@ -1,0 +1,114 @@
+"""Follow a run on the host until it ends, one line for each trial.
+
+The host is touched as lightly as can be: every few seconds one `cat` and one `systemctl is-active`
+over the open SSH connection. No module is sent and no Python is started while load runs. A
+connection that is lost is opened again; the run itself does not notice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from collect.decode import decode
+from collect.errors import DataError
+from collect.model import Progress
+
+INTERVAL_S = 2.0
+# A slow VM whose network is away for a while still works on; after this long somebody should know.
+GIVE_UP_AFTER_S = 600.0
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """`follow_run: {unit, progress_file}`; fails when the run failed or its runner is gone."""
+
+    _requires_connection = True
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return when the run is done; `failed` with the reason otherwise."""
+        result = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(
+            {
+                "unit": {"type": "str", "required": True},
+                "progress_file": {"type": "str", "required": True},
+            }
+        )
+        host = (task_vars or {}).get("inventory_hostname", "host")
+        shown = ""
+        last_answer = time.monotonic()
+        while True:
+            try:
+                progress, is_active = self._look(arguments["unit"], arguments["progress_file"])
+                last_answer = time.monotonic()
+            except (AnsibleConnectionFailure, DataError) as error:
+                if time.monotonic() - last_answer > GIVE_UP_AFTER_S:
+                    return result | {
+                        "failed": True,
+                        "msg": f"{host}: no answer for {GIVE_UP_AFTER_S:.0f} s ({error}). The run"
+                        " goes on without us: run the same command with the same bench_run_id"
+                        " later.",
+                    }
+                display.warning(f"{host}: cannot look at the run just now ({error}); trying again")
+                self._connection.reset()
+                progress, is_active = None, True
+            if progress is not None:
+                line = _line(host, progress)
+                if line != shown:
+                    display.display(line)
+                    shown = line
+                if progress.state == "done":
+                    return result | {"changed": True, "msg": f"{progress.done} trials done"}
+                if progress.state == "failed":
+                    return result | {"failed": True, "msg": f"{host}: {progress.message}"}
+            if not is_active:
+                return result | {
+                    "failed": True,
+                    "msg": f"{host}: the runner stopped before the run was done. Why: journalctl -u"
+                    f" {arguments['unit']} on the host. What is done is kept: run the same command"
+                    " with the same bench_run_id to go on.",
+                }
+            time.sleep(INTERVAL_S)
+
+    def _look(self, unit: str, progress_file: str) -> tuple[Progress | None, bool]:
+        # is-active first: a runner that ends between the two has then written its last progress.
+        answer = self._low_level_execute_command(
+            f"systemctl is-active {unit}; cat {progress_file} 2>/dev/null || true"
+        )
+        state, _, text = answer["stdout"].replace("\r", "").partition("\n")
+        if not state:
+            raise AnsibleConnectionFailure(answer["stderr"].strip() or "no answer")
+        progress = None
+        if text.strip():
+            try:
+                progress = decode(Progress, json.loads(text), progress_file)
+            except ValueError as error:
+                raise DataError(f"{progress_file}: {error}") from error
+        return progress, state.strip() in {"active", "activating"}
+
+
+def _line(host: str, progress: Progress) -> str:
+    if progress.state == "done":
+        return f"  {host}  {progress.done}/{progress.total} done"
+    left = "" if progress.remaining_s is None else f", {_duration(progress.remaining_s)} left"
+    last = f"  {progress.last}" if progress.last else ""
+    return (
+        f"  {host}  block {progress.block}/{progress.blocks}"
+        f"  {progress.done}/{progress.total}{left}{last}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,80 @@
+"""Ansible's default output, with a failure told once, in words, and the time at each play.
+
+The default callback prints the same message three times, between lines of the task's source.
+Everything is still there with `-v`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible import constants
+from ansible.plugins.callback.default import CallbackModule as DefaultCallback
+
+DOCUMENTATION = """
+    name: serverbench
+    type: stdout
+    short_description: the default output, with failures in one line
+    extends_documentation_fragment:
+      - default_callback
+      - result_format_callback
+"""
+
+
+class CallbackModule(DefaultCallback):
+    """Overrides only what is printed of a failure, and the banners."""
+
+    CALLBACK_NAME = "serverbench"
+
+    def __init__(self) -> None:
+        """Start the clock that the play banners show."""
+        super().__init__()
+        self._started = time.monotonic()
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 - Ansible's signature
+        """Print `host: why`, with the command's own words below where there are such."""
+        if self._display.verbosity or ignore_errors or (result.task.loop and not _reason(result)):
+            super().v2_runner_on_failed(result, ignore_errors)
+            return
+        if not result.task.loop:
+            self._say(result)
+
+    def v2_runner_item_on_failed(self, result: Any) -> None:  # noqa: ANN401 - Ansible's signature
+        """Print an item's failure like a task's."""
+        if self._display.verbosity:
+            super().v2_runner_item_on_failed(result)
+            return
+        self._say(result)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:  # noqa: ANN401 - Ansible's signature
+        """Print which host did not answer, and why."""
+        if self._display.verbosity:
+            super().v2_runner_on_unreachable(result)
+            return
+        self._say(result)
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ANN401 - Ansible's signature
+        """Print the play's name with the time since the start: where the minutes go."""
+        self._play = play
+        self._last_task_banner = None
+        minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+        self._display.display("")
+        self._display.banner(f"[{minutes}:{seconds:02d}] {play.get_name().strip()}")
+
+    def _say(self, result: Any) -> None:  # noqa: ANN401 - Ansible's result
+        name = result.task.get_name().strip()
+        text = [f"FAILED {result.host.get_name()}, {name}: {_reason(result) or 'no reason given'}"]
+        for stream in ("stderr", "stdout", "module_stderr"):
+            lines = str(result.result.get(stream) or "").strip().splitlines()
+            if lines and lines[-1] not in text[0]:
+                text += [f"    {line}" for line in lines[-30:]]
+        self._display.display("\n".join(text), color=constants.COLOR_ERROR)
+
+
+def _reason(result: Any) -> str:  # noqa: ANN401 - Ansible's result
+    reason = str(result.result.get("msg") or "").strip()
+    # What Ansible wraps around the sentence that says what is wrong.
+    for wrapping in ("Task failed: ", "The filter plugin 'serverbench_plan' failed: "):
+        reason = reason.removeprefix(wrapping)
+    return " ".join(reason.split())

@@ -1,0 +1,86 @@
+"""What the roles promise in their argument specs is what they ship."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+CATALOGUE = yaml.safe_load((ROOT / "playbooks/group_vars/all/catalogue.yml").read_text())[
+    "server_catalogue"
+]
+
+
+def load(role, *path):
+    file = ROOT.joinpath("roles", role, *path)
+    return (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_equal_argument_specs(role):
+    promised = {}
+    for entry_point in load(role, "meta", "argument_specs.yml")["argument_specs"].values():
+        for name, option in entry_point["options"].items():
+            if "default" in option:
+                promised[name] = option["default"]
+    assert load(role, "defaults", "main.yml") == promised
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_entry_point_is_specified(role):
+    specified = set(load(role, "meta", "argument_specs.yml")["argument_specs"])
+    entry_points = {path.stem for path in ROOT.joinpath("roles", role, "tasks").glob("*.yml")}
+    assert specified <= entry_points
+    assert "main" in specified or role == "server"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_variables_carry_the_name_of_their_role(role):
+    public = set(load(role, "defaults", "main.yml"))
+    private = set(load(role, "vars", "main.yml"))
+    assert {name for name in public if not name.startswith(f"{role}_")} == set()
+    assert {name for name in private if not name.startswith((f"__{role}_", f"{role}_"))} == set()
+
+
+def test_the_catalogue_is_what_is_on_disk():
+    thin = {
+        path.parents[1].name
+        for path in (ROOT / "roles").glob("*/tasks/main.yml")
+        if "name: server\n" in path.read_text()
+    }
+    assert thin == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("server", CATALOGUE)
+def test_the_catalogue_and_the_role_speak_the_same_interfaces(server):
+    spec = load(server, "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert spec["server_interface"]["choices"] == CATALOGUE[server]["interfaces"]
+
+
+@pytest.mark.parametrize("server", CATALOGUE)
+def test_each_server_is_locked(server):
+    package = CATALOGUE[server]["package"]
+    lock = (ROOT / "app/requirements.txt").read_text()
+    wish = (ROOT / "roles/server/files/requirements.in").read_text()
+    (pin,) = [line for line in wish.splitlines() if line.startswith(f"{package}==")]
+    assert f"\n{pin} \\\n" in f"\n{lock}"
+
+
+def test_locks_name_no_index():
+    for lock in ("requirements.txt", "requirements-dev.txt", "app/requirements.txt"):
+        text = (ROOT / lock).read_text()
+        assert "://" not in text
+        assert "--index-url" not in text
+
+
+def test_host_key_checking_is_on_everywhere():
+    ways_off = (
+        "host_key_checking = False",
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+    )
+    for pattern in ("ansible.cfg", "inventory/**/*.yml", "playbooks/**/*.yml", "roles/**/*"):
+        for path in ROOT.glob(pattern):
+            if path.is_file() and path.suffix != ".pyc":
+                assert not [way for way in ways_off if way in path.read_text()], path

@@ -1,0 +1,187 @@
+"""Every server, interface and profile, rendered and checked by systemd itself."""
+
+import os
+import shlex
+import shutil
+import subprocess
+
+import pytest
+from render import group_vars, unit_files
+
+from collect.decode import encode
+from collect.variants import expand_variants
+
+VARS = group_vars()
+PROFILES = sorted(VARS["server_profiles"])
+EXECUTABLES = ("uwsgi", "gunicorn", "granian", "uvicorn", "daphne", "hypercorn", "bash")
+
+
+def every_pair():
+    return [
+        {"server": server, "interface": interface}
+        for server, entry in VARS["server_catalogue"].items()
+        for interface in entry["interfaces"]
+    ]
+
+
+def variants(profile, matrix=None, **knobs):
+    profiles = {name: {**value} for name, value in VARS["server_profiles"].items()}
+    if knobs:
+        profiles[profile]["servers"] = {}
+        profiles[profile]["knobs"] = profiles[profile]["knobs"] | knobs
+    expanded = expand_variants(
+        every_pair() if matrix is None else matrix, VARS["server_catalogue"], profiles, [profile], 2
+    )
+    return {variant.id: encode(variant) for variant in expanded}
+
+
+def command_line(variant, **more):
+    (text,) = [t for name, t in unit_files(variant, **more).items() if name.endswith(".service")]
+    (line,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
+    return shlex.split(line.removeprefix("ExecStart="))
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A release folder with an empty executable for each server, since systemd looks for it."""
+    folder = tmp_path / "release/.venv/bin"
+    folder.mkdir(parents=True)
+    for name in EXECUTABLES:
+        (folder / name).touch(mode=0o755)
+    return tmp_path / "release"
+
+
+def verify(folder, names):
+    analyze = shutil.which("systemd-analyze")
+    assert analyze, "systemd-analyze is missing: apt install systemd"
+    done = subprocess.run(
+        [analyze, "verify", "--man=no", "--recursive-errors=no", *names],
+        cwd=folder,
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{folder}:"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return [line for line in done.stderr.splitlines() if "serverbench-" in line]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_systemd_has_no_complaint(profile, home, tmp_path):
+    names = []
+    for variant in variants(profile).values():
+        for name, text in unit_files(variant, server_home_dir=str(home)).items():
+            (tmp_path / name).write_text(text)
+            names.append(str(tmp_path / name))
+    assert len(names) >= len(every_pair())
+    assert verify(tmp_path, names) == []
+
+
+def test_the_check_itself_sees_a_wrong_key(home, tmp_path):
+    variant = variants("parity")["granian-wsgi"]
+    ((name, text),) = unit_files(variant, server_home_dir=str(home)).items()
+    (tmp_path / name).write_text(text.replace("NoNewPrivileges=", "NoNewPriviledges="))
+    assert any("NoNewPriviledges" in line for line in verify(tmp_path, [str(tmp_path / name)]))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_units_run_unprivileged_and_on_loopback(profile):
+    for variant in variants(profile).values():
+        for name, text in unit_files(variant).items():
+            if name.endswith(".service"):
+                assert "\nUser=serverbench\n" in text
+                assert "\nProtectSystem=strict\n" in text
+            else:
+                assert "ListenStream=127.0.0.1:9875" in text
+
+
+def test_the_study_is_what_its_author_ran():
+    study = VARS["server_profiles"]["study"]
+    lines = {i: " ".join(command_line(v)) for i, v in variants("study", study["matrix"]).items()}
+    assert sorted(lines) == [
+        "daphne-asgi",
+        "granian-asgi",
+        "gunicorn-wsgi",
+        "hypercorn-asgi",
+        "uvicorn-asgi",
+        "uwsgi-wsgi",
+    ]
+    assert "--http-socket=127.0.0.1:9875" in lines["uwsgi-wsgi"]
+    assert "--master" in lines["uwsgi-wsgi"]
+    assert "--processes=4 " in lines["uwsgi-wsgi"]
+    assert "--threads=2" in lines["uwsgi-wsgi"]
+    assert "--workers=4 --worker-class=sync" in lines["gunicorn-wsgi"]
+    assert "--preload" not in lines["gunicorn-wsgi"]
+    assert "--workers=1" in lines["granian-asgi"]
+    assert "bash" not in lines["daphne-asgi"]
+    assert "--workers=4" in lines["uvicorn-asgi"]
+    assert "--workers=4" in lines["hypercorn-asgi"]
+    assert not [line for line in lines.values() if "backlog" in line or "--listen" in line]
+
+
+def test_parity_gives_everyone_the_same_budget():
+    every = variants("parity")
+    assert {variant["workers"] for variant in every.values()} == {2}
+    lines = {i: " ".join(command_line(v)) for i, v in every.items()}
+    assert "--http=127.0.0.1:9875" in lines["uwsgi-wsgi"]
+    assert "--worker-class=gthread" in lines["gunicorn-wsgi"]
+    assert "--blocking-threads=1" in lines["granian-wsgi"]
+    assert "--blocking-threads" not in lines["granian-asgi"]
+    assert "i < 2" in lines["daphne-asgi"]
+    assert "--fd=3" in lines["daphne-asgi"]
+
+
+# What each knob changes on each command line: a knob that is "used" but changes nothing would
+# be a flattering lie in the report.
+CHANGES = {
+    "workers": (1, 3),
+    "threads": (None, 7),
+    "backlog": (None, 333),
+    "keepalive_s": (9, 0),
+    "preload": (False, True),
+    "loop": ("uvloop", "asyncio"),
+    "access_log": (False, True),
+    "socket": (False, True),
+}
+
+
+@pytest.mark.parametrize("knob", CHANGES)
+@pytest.mark.parametrize("server", VARS["server_catalogue"])
+def test_a_knob_changes_the_units_or_is_listed_as_not_honoured(server, knob):
+    entry = VARS["server_catalogue"][server]
+    other, value = CHANGES[knob]
+    changed = False
+    for interface in entry["interfaces"]:
+        pair = [{"server": server, "interface": interface}]
+        lines = []
+        for setting in (other, value):
+            (variant,) = variants("parity", pair, socket=False).values()
+            # Past the plan, which asks nothing of a server that it cannot honour.
+            variant["knobs"] = variant["knobs"] | {knob: setting}
+            lines.append(command_line(variant))
+        changed = changed or lines[0] != lines[1]
+    if knob in entry["not_honoured"]:
+        assert not changed, (
+            f"{server} lists {knob} as not honoured, yet it changes its command line"
+        )
+    else:
+        assert changed, f"{server} neither uses {knob} nor lists it under not_honoured"
+
+
+def test_nasty_values_reach_the_server_unharmed():
+    (variant,) = variants("parity", [{"server": "granian", "interface": "wsgi"}]).values()
+    nasty = ["--name=a b", 'quo"te', "back\\slash", "100%", "$HOME ${x}", "semi;colon"]
+    variant["knobs"] = variant["knobs"] | {
+        "extra_arguments": nasty,
+        "environment": {"GREETING": 'a "b" %h $c \\d'},
+    }
+    ((_, text),) = unit_files(variant).items()
+    assert '"--name=a b" "quo\\"te" "back\\\\slash" 100%% "$$HOME $${x}" "semi;colon"' in text
+    assert 'Environment="GREETING=a \\"b\\" %%h $c \\\\d"' in text
+
+
+def test_a_line_break_cannot_smuggle_a_setting_in():
+    (variant,) = variants("parity", [{"server": "granian", "interface": "wsgi"}]).values()
+    variant["knobs"] = variant["knobs"] | {"environment": {"A": "1\nExecStartPre=/bin/true"}}
+    with pytest.raises(Exception, match="line break"):
+        unit_files(variant)
