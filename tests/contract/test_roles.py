@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from collect.variants import KNOBS
+
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 CATALOGUE = yaml.safe_load((ROOT / "playbooks/group_vars/all/catalogue.yml").read_text())[
@@ -56,6 +58,11 @@ def test_the_catalogue_is_what_is_on_disk():
 def test_the_catalogue_and_the_role_speak_the_same_interfaces(server):
     spec = load(server, "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
     assert spec["server_interface"]["choices"] == CATALOGUE[server]["interfaces"]
+
+
+def test_the_knobs_of_the_plan_are_those_of_the_role():
+    options = load("server", "meta", "argument_specs.yml")["argument_specs"]["deploy"]["options"]
+    assert set(options["server_knobs"]["options"]) == set(KNOBS)
 
 
 @pytest.mark.parametrize("server", CATALOGUE)

@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
             }
         )
         host = (task_vars or {}).get("inventory_hostname", "host")
-        shown = ""
+        shown: tuple[int, str] | None = None
         last_answer = time.monotonic()
         while True:
             try:
@@ -61,10 +61,10 @@ class ActionModule(ActionBase):
                 self._connection.reset()
                 progress, is_active = None, True
             if progress is not None:
-                line = _line(host, progress)
-                if line != shown:
-                    display.display(line)
-                    shown = line
+                # One line a trial: a CI log keeps every line it is given.
+                if (progress.done, progress.state) != shown:
+                    display.display(_line(host, progress))
+                    shown = progress.done, progress.state
                 if progress.state == "done":
                     return result | {"changed": True, "msg": f"{progress.done} trials done"}
                 if progress.state == "failed":

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from ansible import constants
+from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
 DOCUMENTATION = """
@@ -58,9 +59,31 @@ class CallbackModule(DefaultCallback):
         """Print the play's name with the time since the start: where the minutes go."""
         self._play = play
         self._last_task_banner = None
-        minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
         self._display.display("")
-        self._display.banner(f"[{minutes}:{seconds:02d}] {play.get_name().strip()}")
+        self._display.display(f"[{self._clock()}] {play.get_name().strip()}")
+
+    def v2_playbook_on_include(self, included_file: Any) -> None:  # noqa: ANN401 - Ansible's signature
+        """Say nothing of the files that tasks come from."""
+        if self._display.verbosity:
+            super().v2_playbook_on_include(included_file)
+
+    def v2_runner_on_ok(self, result: Any) -> None:  # noqa: ANN401 - Ansible's signature
+        """Leave out the banner of an include: what it brings has banners of its own."""
+        if self._display.verbosity or not isinstance(result.task, TaskInclude):
+            super().v2_runner_on_ok(result)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ANN401 - Ansible's signature
+        """Print the recap only where something failed: the report is the last word otherwise."""
+        if self._display.verbosity or stats.failures or stats.dark:
+            super().v2_playbook_on_stats(stats)
+            return
+        changed = sum(stats.changed.values())
+        self._display.display("")
+        self._display.display(f"[{self._clock()}] done, changed={changed}")
+
+    def _clock(self) -> str:
+        minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+        return f"{minutes}:{seconds:02d}"
 
     def _say(self, result: Any) -> None:  # noqa: ANN401 - Ansible's result
         name = result.task.get_name().strip()

@@ -1,0 +1,73 @@
+"""The app behind a real server, under both interfaces, over real sockets."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+HEALTH = "/api/django-starter/monitoring/health"
+
+
+@pytest.fixture(scope="module", params=["wsgi", "asginl"])
+def interface(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def server(interface, start_server):
+    with start_server(interface, REDIS_MAX_CONNECTIONS="4") as running:
+        yield running
+
+
+def test_all_endpoints_answer(server):
+    alive = server.get(HEALTH)
+    assert (alive.status, alive.json()) == (200, {"status": "ok"})
+    for path in (f"{HEALTH}/async", f"{HEALTH}/sync"):
+        answer = server.get(path)
+        assert (answer.status, answer.json()["checks"]) == (200, {"database": "ok", "redis": "ok"})
+    movies = server.get("/api/demo/movie/movie")
+    assert movies.status == 200
+    assert movies.headers["content-length"] == str(len(movies.body))
+    assert (len(movies.json()["items"]), movies.json()["count"]) == (100, 1000)
+    assert server.get("/api/docs").status == 200
+
+
+def test_a_host_not_allowed_is_a_400(server):
+    assert server.get(HEALTH, host="evil.example").status == 400
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_redis_connections_stay_bounded(server, interface, redis_server, kind):
+    def ask(_):
+        return server.get(f"{HEALTH}/{kind}").status
+
+    def clients():
+        return redis_server.info("clients")["connected_clients"]
+
+    with ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(ask, range(16))) == {200}
+        before = redis_server.info("stats")["total_connections_received"]
+        assert set(threads.map(ask, range(200))) == {200}
+        after = redis_server.info("stats")["total_connections_received"]
+    if (interface, kind) == ("wsgi", "async"):
+        # A loop, and thus a connection, per request; what matters is that none stays.
+        assert after - before >= 200
+    else:
+        assert after - before <= 4 + 1
+    # Both of the server's pools, the tests' own, and the one that asks.
+    assert clients() <= 4 + 4 + 1 + 1
+
+
+def test_without_redis_and_its_database_both_checks_are_503(interface, start_server):
+    nowhere = {
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "DATABASE_URL": "sqlite:////no/such/folder/db.sqlite3",
+    }
+    with start_server(interface, **nowhere) as server:
+        for path in (f"{HEALTH}/async", f"{HEALTH}/sync"):
+            answer = server.get(path)
+            assert answer.status == 503
+            assert answer.json()["checks"] == {"database": "failed", "redis": "failed"}
+        assert server.get(HEALTH).status == 200
+        assert server.get("/api/demo/movie/movie").status == 500

@@ -1,0 +1,219 @@
+"""The main job on two real hosts at once, Debian 13 and 12: from bare to results.
+
+The tests build on each other in the order of this file, as a user's day does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+from labkit import REPO, run_playbook
+
+from collect.model import load_plan, load_trial
+
+HOSTS = {
+    "labb13": {"lab_host_address": "198.19.89.13", "lab_host_release": "trixie"},
+    "labb12": {"lab_host_address": "198.19.89.12", "lab_host_release": "bookworm"},
+}
+NETWORK = {"lab_host_subnet": "198.19.89.0/24", "lab_host_bridge": "sblabb0"}
+SERVERS = {"uwsgi", "gunicorn", "granian", "uvicorn", "daphne", "hypercorn"}
+# Enough to be a real run of every step; figures are not looked at.
+SHORT = {
+    "bench_blocks": 1,
+    "bench_endpoints": ["health"],
+    "bench_load": {"threads": 2, "connections": 8, "duration_s": 1, "warmup_s": 0, "timeout_s": 10},
+}
+
+
+def profiles(**overrides):
+    """The profiles of the kit with knobs of one more named `test`: parity, but for `overrides`."""
+    known = yaml.safe_load((REPO / "playbooks/group_vars/all/profiles.yml").read_text())
+    parity = known["server_profiles"]["parity"]
+    return {
+        "server_profiles": {"parity": {**parity, "servers": {**parity["servers"], **overrides}}}
+    }
+
+
+@pytest.fixture(scope="module")
+def inventory():
+    """Two bare lab hosts with a bridge of their own; gone at the end, whatever happened."""
+    # Two levels below the checkout, like inventory/lab, whose variables it shares.
+    folder = REPO / ".build/lab-test"
+    folder.mkdir(parents=True, exist_ok=True)
+    group_vars = folder / "group_vars"
+    if not group_vars.is_symlink():
+        group_vars.symlink_to(REPO / "inventory/lab/group_vars")
+    lab_hosts = {"hosts": HOSTS, "vars": NETWORK}
+    (folder / "hosts.yml").write_text(
+        yaml.safe_dump({"bench": {"children": {"lab_hosts": lab_hosts}}})
+    )
+    run_playbook("lab.yml", folder, lab_host_state="absent")
+    run_playbook("lab.yml", folder, lab_host_state="reset")
+    try:
+        yield folder
+    finally:
+        run_playbook("lab.yml", folder, lab_host_state="absent")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def deployed(inventory):
+    run_playbook("deploy.yml", inventory)
+    return inventory
+
+
+@pytest.fixture(scope="module")
+def finished(deployed, results):
+    """A short run with one server that cannot start."""
+    broken = profiles(hypercorn={"extra_arguments": ["--no-such-option"]})
+    run = run_playbook(
+        "bench.yml",
+        deployed,
+        bench_run_id="short",
+        bench_results_dir=str(results),
+        **SHORT,
+        **broken,
+    )
+    return run, results / "short"
+
+
+@pytest.mark.lab
+def test_check_mode_foresees_a_bare_host(inventory):
+    run = run_playbook("bench.yml", inventory, check=True)
+    for host in HOSTS:
+        foreseen = run.result(host, "Foresee what would be done")["msg"]
+        assert "serverbench-granian-wsgi.service" in foreseen
+
+
+@pytest.mark.lab
+def test_a_second_converge_changes_nothing(deployed):
+    assert run_playbook("deploy.yml", deployed).changed == {}
+
+
+@pytest.mark.lab
+def test_check_mode_on_a_converged_host_foresees_nothing(deployed):
+    assert run_playbook("bench.yml", deployed, check=True).changed == {}
+
+
+@pytest.mark.lab
+def test_check_mode_shows_the_unit_that_would_change(deployed):
+    run = run_playbook("deploy.yml", deployed, check=True, **profiles(granian={"backlog": 77}))
+    diff = run.result("labb13", "Write the unit of granian-wsgi")["diff"]
+    assert "--backlog=77" in json.dumps(diff)
+    assert run_playbook("deploy.yml", deployed).changed == {}
+
+
+@pytest.mark.lab
+def test_a_unit_that_systemd_refuses_replaces_nothing(deployed):
+    wrong = profiles(granian={"cpu_set": "900000"})
+    run = run_playbook("deploy.yml", deployed, expect=2, **wrong)
+    assert "granian" in run.stdout
+    assert run_playbook("deploy.yml", deployed).changed == {}
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_run_brings_six_servers_back(finished, host):
+    _, folder = finished
+    plan = load_plan(folder / host / "plan.json")
+    trials = {t.id: load_trial(folder / host / "trials" / t.id / "trial.json") for t in plan.trials}
+    assert {trial.server for trial in trials.values()} == SERVERS
+    for trial in trials.values():
+        if trial.server == "hypercorn":
+            continue
+        assert trial.outcome.status == "ok", trial
+        assert trial.wrk.requests > 0
+        assert trial.memory.pss_peak_bytes > 10_000_000
+        assert trial.memory.rss_peak_bytes >= trial.memory.pss_peak_bytes
+        assert trial.cpu.server_s > 0
+        assert trial.cpu.loadgen_s > 0
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("host", HOSTS)
+def test_one_server_fails_with_its_journal_while_the_rest_finishes(finished, host):
+    run, folder = finished
+    assert run.rc == 0
+    (broken,) = (folder / host / "trials").glob("*-hypercorn-asgi-health")
+    trial = load_trial(broken / "trial.json")
+    assert trial.outcome.status == "start_failed"
+    assert trial.wrk is None
+    assert "--no-such-option" in (broken / "journal.txt").read_text()
+    assert "hypercorn" in (folder / "report.md").read_text()
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("host", HOSTS)
+def test_each_server_ran_under_its_unit_as_its_user(finished, host):
+    _, folder = finished
+    for effective in (folder / host / "trials").glob("*/effective.json"):
+        if "hypercorn" in str(effective):
+            continue
+        data = json.loads(effective.read_text())
+        unit = data["unit"]
+        assert unit["User"] == "serverbench"
+        assert unit["FragmentPath"].startswith("/etc/systemd/system/serverbench-")
+        assert {process["user"] for process in data["processes"]} == {"serverbench"}
+        assert data["workers_seen"] == 2, effective
+
+
+@pytest.mark.lab
+def test_the_pulled_files_are_the_ones_that_were_written(finished):
+    _, folder = finished
+    sums = list(folder.glob("*/trials/*/SHA256SUMS"))
+    assert len(sums) == len(HOSTS) * len(SERVERS)
+    for path in sums:
+        subprocess.run(["sha256sum", "--check", "--quiet", path.name], cwd=path.parent, check=True)
+
+
+@pytest.mark.lab
+def test_a_killed_playbook_does_not_hurt_the_run(deployed, results):
+    """SIGKILL to the playbook in the middle; the same command then goes on and repeats nothing."""
+    variables = {
+        **SHORT,
+        "bench_blocks": 2,
+        "bench_run_id": "killed",
+        "bench_results_dir": str(results),
+    }
+    playbook = subprocess.Popen(
+        [
+            REPO / ".venv/bin/ansible-playbook",
+            "bench.yml",
+            "-i",
+            deployed,
+            "-e",
+            json.dumps(variables),
+        ],
+        cwd=REPO,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    deadline = time.monotonic() + 240
+    for line in playbook.stdout:
+        assert time.monotonic() < deadline
+        if " 3/12" in line:
+            break
+    os.killpg(playbook.pid, signal.SIGKILL)
+    playbook.wait()
+    other = run_playbook("bench.yml", deployed, expect=2, **{**variables, "bench_run_id": "other"})
+    assert "is busy with run killed" in other.stdout
+    early = run_playbook("pull.yml", deployed, **variables)
+    assert early.rc == 0
+    before = {p: p.read_bytes() for p in (results / "killed").glob("*/trials/*/trial.json")}
+    assert before
+    run_playbook("bench.yml", deployed, **variables)
+    after = {p: p.read_bytes() for p in (results / "killed").glob("*/trials/*/trial.json")}
+    assert len(after) == 2 * 12
+    assert {p: after[p] for p in before} == before
