@@ -12,7 +12,7 @@ import re
 import tarfile
 import tempfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +25,9 @@ MAX_BYTES = 2 * 2**30
 MAX_MEMBERS = 100_000
 
 _CHUNK_BYTES = 1 << 20
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+_NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,200}")
+_LASTING = re.compile(r"plan\.json|host(\.[0-9]+)?\.json")
+"""Files at the top that never change; the others (progress) are replaced by newer ones."""
 _TRIAL_FILE_DEPTH = 3
 
 
@@ -41,8 +43,8 @@ def unpack(archive: Path, destination: Path) -> Unpacked:
     """Unpack a host's `tar.gz` into `results/<run_id>/<host>`.
 
     Accepted are regular files named `<file>` or `trials/<trial_id>/<file>`, and the folders above
-    them. Trials and a plan that are here already stay; the same content is accepted again, other
-    content is refused. Other files at the top (progress, host) are replaced.
+    them; hidden ones (`.partial-…`: being written) are passed over. What is here already stays: the
+    same content is accepted again, other content is refused. Only progress is replaced.
 
     Raises:
         DataError: the archive is cut off, damaged, too large or holds something else, a trial does
@@ -89,6 +91,9 @@ def _extract_member(
         raise DataError(
             f"{archive}: member {member.name!r}: neither a regular file nor a folder; refused"
         )
+    if any(part.startswith(".") for part in parts):
+        _check_room(archive, left - member.size)
+        return member.size
     target = staging.joinpath(*parts)
     in_trial = len(parts) == _TRIAL_FILE_DEPTH and parts[0] == TRIALS
     if member.isdir():
@@ -124,7 +129,8 @@ def _check_room(archive: Path, left: int) -> None:
 def _merge(archive: Path, incoming: Path, destination: Path) -> Unpacked:
     if not (incoming / PLAN).is_file():
         raise DataError(f"{archive}: holds no {PLAN}; accepted: what the host runner packed")
-    _check_plan(archive, incoming, destination)
+    load_plan(incoming / PLAN)
+    _check_lasting(archive, incoming, destination)
     added, kept = [], []
     trials = incoming / TRIALS
     for folder in sorted(trials.iterdir()) if trials.is_dir() else []:
@@ -143,20 +149,32 @@ def _merge(archive: Path, incoming: Path, destination: Path) -> Unpacked:
     # Nothing can be refused from here on. The plan goes first: a run without one cannot be read.
     (destination / TRIALS).mkdir(exist_ok=True)
     for path in sorted(incoming.iterdir(), key=lambda path: path.name != PLAN):
-        if path.is_file():
-            path.replace(destination / path.name)
+        here = destination / path.name
+        if path.is_file() and not (_LASTING.fullmatch(path.name) and here.exists()):
+            path.replace(here)
     for name in added:
         (trials / name).rename(destination / TRIALS / name)
     return Unpacked(tuple(added), tuple(kept))
 
 
-def _check_plan(archive: Path, incoming: Path, destination: Path) -> None:
-    load_plan(incoming / PLAN)
-    here = destination / PLAN
-    if here.exists() and not filecmp.cmp(incoming / PLAN, here, shallow=False):
-        raise DataError(
-            f"{archive}: {PLAN} differs from {here}; a run keeps its plan, take another run id"
-        )
+def _check_lasting(archive: Path, incoming: Path, destination: Path) -> None:
+    for path in sorted(incoming.iterdir()):
+        here = destination / path.name
+        if not _LASTING.fullmatch(path.name) or not here.exists():
+            continue
+        if not _is_same(path, here):
+            raise DataError(
+                f"{archive}: {path.name} differs from {here}; a run keeps its plan and its host, "
+                "take another run id"
+            )
+
+
+def _is_same(incoming: Path, here: Path) -> bool:
+    if incoming.name != PLAN:
+        return filecmp.cmp(incoming, here, shallow=False)
+    # A run that is resumed makes its plan again: the same but for the minute it was made.
+    new, old = load_plan(incoming), load_plan(here)
+    return replace(new, created_at=old.created_at) == old
 
 
 def _check_same(incoming: Path, here: Path, where: str) -> None:

@@ -313,7 +313,7 @@ def _versioned(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); was the copy cut off?") from error
     if not isinstance(data, dict):
         raise DataError(f"{path}: holds {type(data).__name__}; accepted: a mapping")

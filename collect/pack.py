@@ -1,8 +1,10 @@
 """Pack what travels to a host: the runner as one file, and releases of a Django project.
 
-`python -m collect.pack runner --output FILE` and `python -m collect.pack release SOURCE --output-dir
-DIR`. Both print one line of JSON. The same sources give the same bytes, so that a deploy that has
-nothing to do can tell so by a name or a checksum.
+    python -m collect.pack runner --output FILE
+    python -m collect.pack release SOURCE --output-dir DIR
+
+Both print one line of JSON. The same sources give the same bytes, so that a deploy that has nothing
+to do can tell so by a name or a checksum.
 """
 
 from __future__ import annotations

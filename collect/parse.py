@@ -5,6 +5,7 @@ wrk scales its figures (`1.20m`, `9.44k`, `8.16MB`); here they come back in the 
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +22,8 @@ _START = re.compile(r"^.*?Running (?P<asked>\S+) test @ (?P<url>\S+)", re.MULTIL
 _SHAPE = re.compile(r"(?P<threads>[0-9]{1,9}) threads? and (?P<connections>[0-9]{1,9}) connections")
 _LATENCY = re.compile(r"\bLatency +(?P<mean>\S+) +(?P<stdev>\S+) +(?P<max>\S+) +\S+%")
 _PERCENTILE = re.compile(
-    rf"^\W*(?P<share>50|75|90|99|99\.9)(?:\.0+)?% +(?P<value>{_NUMBER}[a-z]+)\s*$", re.MULTILINE
+    rf"^[ \t>|]*(?P<share>50|75|90|99|99\.9)(?:\.0+)?% +(?P<value>{_NUMBER}[a-z]+)\s*$",
+    re.MULTILINE,
 )
 _TOTAL = re.compile(
     rf"(?P<requests>[0-9]{{1,15}}) requests in (?P<duration>{_NUMBER}[a-z]+), (?P<read>\S+) read"
@@ -71,7 +73,7 @@ def find_outputs(text: str) -> Iterator[str]:
     """Yield each wrk output in a longer text, from its `Running …` line up to the next one."""
     unified = text.replace("\r\n", "\n").replace("\r", "\n")
     starts = [match.start() for match in _START.finditer(unified)]
-    for start, end in zip(starts, [*starts[1:], len(unified)], strict=True):
+    for start, end in itertools.pairwise([*starts, len(unified)]):
         yield unified[start:end]
 
 

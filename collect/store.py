@@ -1,6 +1,6 @@
 """Where results live, and how to read them back.
 
-    results/<run_id>/<host>/plan.json, host.json, progress.json
+    results/<run_id>/<host>/plan.json, host.json, progress.json, …
     results/<run_id>/<host>/trials/<trial_id>/trial.json, wrk.txt, …, SHA256SUMS
 
 Raw data is append-only (see `collect.archive` for how it gets here); everything a report says is
@@ -41,6 +41,7 @@ class HostFacts:
     python: str | None = None
     cores: int | None = None
     memory_bytes: int | None = None
+    """What processes may use: the host's memory, or less where a control group limits it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class HostRun:
     folder: Path
     plan: Plan
     facts: HostFacts
+    changed_facts: tuple[str, ...]
+    """Names of `host.N.json`: a resumed run found another kernel, memory, package, …"""
     trials: tuple[StoredTrial, ...]
     """In the order of the plan."""
     missing: tuple[PlannedTrial, ...]
@@ -160,6 +163,7 @@ def _load_host(folder: Path) -> HostRun:
         folder=folder,
         plan=plan,
         facts=_load_facts(folder / HOST),
+        changed_facts=tuple(sorted(path.name for path in folder.glob("host.*.json"))),
         trials=tuple(by_id[trial.id] for trial in plan.trials if trial.id in by_id),
         missing=tuple(trial for trial in plan.trials if trial.id not in by_id),
     )
@@ -187,12 +191,13 @@ def _load_facts(path: Path) -> HostFacts:
         raise DataError(f"{path}: not JSON ({error}); was the copy cut off?") from error
     if not isinstance(data, dict):
         raise DataError(f"{path}: holds {type(data).__name__}; accepted: a mapping")
+    sizes = (_count(data.get(f"memory_{kind}_bytes")) for kind in ("total", "limit"))
     return HostFacts(
         kernel=_text(data.get("kernel")),
-        distribution=_text(data.get("distribution")),
+        distribution=_text(data.get("os")),
         python=_text(data.get("python")),
         cores=_count(data.get("cores")),
-        memory_bytes=_count(data.get("memory_bytes")),
+        memory_bytes=min((size for size in sizes if size is not None), default=None),
     )
 
 

@@ -1,0 +1,7 @@
+"""The report of a run: one model (`build_report`) and a renderer for each format."""
+
+from collect.report.build import Report, build_report
+from collect.report.markdown import render_markdown
+from collect.report.terminal import render_terminal
+
+__all__ = ["Report", "build_report", "render_markdown", "render_terminal"]

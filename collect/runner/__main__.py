@@ -1,0 +1,142 @@
+"""The runner's command line: `serverbench-runner.pyz --run-dir DIR --wrk-script FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from collect import __version__
+from collect.errors import ServerbenchError
+from collect.model import load_plan
+from collect.runner import host
+from collect.runner.answers import HttpAsker
+from collect.runner.lock import HostBusyError, HostLock
+from collect.runner.loop import Loop
+from collect.runner.preflight import check_plan, check_tools
+from collect.runner.progress import ProgressFile
+from collect.runner.seams import StopRequested, SystemClock, iso
+from collect.runner.systemd import Systemd
+from collect.runner.trial_folder import TrialFolders
+from collect.runner.waiting import Bench
+from collect.runner.watch import HostWatch, usable_cores
+from collect.runner.wrk import Wrk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collect.model import Plan
+
+EXIT_FAILED = 1
+EXIT_BUSY = 3
+EXIT_STOPPED = 128 + signal.SIGTERM
+LOCK_FILE = Path("/run/serverbench/runner.lock")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the plan in `--run-dir`; return the exit status."""
+    options = _parse(arguments)
+    # Results are read over SSH by an unprivileged user, whatever umask the runner was given.
+    os.umask(0o022)
+    try:
+        plan = load_plan(options.run_dir / "plan.json")
+        check_plan(plan)
+        lock = HostLock(options.lock_file, plan.run_id, iso(time.time()))
+    except HostBusyError as error:
+        _log(str(error))
+        return EXIT_BUSY
+    except (ServerbenchError, OSError) as error:
+        _log(str(error))
+        return EXIT_FAILED
+    try:
+        return _run(plan, options)
+    finally:
+        lock.release()
+
+
+def _run(plan: Plan, options: argparse.Namespace) -> int:
+    clock = SystemClock()
+    progress = ProgressFile(options.run_dir / "progress.json", plan, clock)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    try:
+        check_tools(options.wrk, options.wrk_script)
+        host.write_facts(options.run_dir, host.collect_facts(options.venv, options.wrk), _log)
+        bench = Bench(
+            clock=clock,
+            services=Systemd(),
+            asker=HttpAsker(plan.address, plan.port),
+            watch=HostWatch(options.venv),
+            load=Wrk(options.wrk, options.wrk_script, _base_url(plan), plan.load),
+            folders=TrialFolders(options.run_dir),
+            cores=usable_cores(),
+            log=_log,
+        )
+        warning = Loop(plan, bench, progress, options.run_dir / "restore.json").run()
+        progress.end("done", warning)
+    except StopRequested:
+        _log("stopped; the same command goes on where it was")
+        _end(progress, "running", "stopped")
+        return EXIT_STOPPED
+    except Exception as error:
+        message = str(error) or type(error).__name__
+        if not isinstance(error, ServerbenchError):
+            message = f"{type(error).__name__}: {message}"
+        _log(message)
+        _end(progress, "failed", message)
+        if not isinstance(error, (ServerbenchError, OSError)):
+            raise  # A fault of ours: the journal shall have the traceback.
+        return EXIT_FAILED
+    if warning:
+        _log(warning)
+    return 0
+
+
+def _end(progress: ProgressFile, state: str, message: str) -> None:
+    try:
+        progress.end("failed" if state == "failed" else "running", message)
+    except OSError as error:  # A full disk, most likely: the journal has the message.
+        _log(f"progress.json cannot be written: {error}")
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    # Once is enough: a second signal must not cut off the cleaning up.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    raise StopRequested
+
+
+def _base_url(plan: Plan) -> str:
+    address = f"[{plan.address}]" if ":" in plan.address else plan.address
+    return f"http://{address}:{plan.port}"
+
+
+def _log(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - systemd puts it into the journal
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="serverbench-runner",
+        description="Run a benchmark plan on this host. Goes on where an earlier run was cut off.",
+        epilog="Exit status: 0 done, 1 failed, 3 another runner is at work, 143 stopped.",
+    )
+    parser.add_argument(
+        "--run-dir", type=Path, required=True, help="folder with plan.json; results go there"
+    )
+    parser.add_argument("--wrk-script", type=Path, required=True, help="report.lua")
+    parser.add_argument("--wrk", default="wrk", help="the wrk program (default: %(default)s)")
+    parser.add_argument("--venv", type=Path, help="the servers' virtual environment, for versions")
+    parser.add_argument(
+        "--lock-file", type=Path, default=LOCK_FILE, help="one per host (default: %(default)s)"
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

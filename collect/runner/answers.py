@@ -1,0 +1,167 @@
+"""Ask the server, and judge its answer."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from collect.runner.seams import Answer, NoAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collect.model import Endpoint, Expectation
+
+BODY_LIMIT_BYTES = 1024 * 1024
+REGEX_LIMIT_S = 2.0
+_EXCERPT = 120
+
+
+class HttpAsker:
+    """The `Asker` seam over one fresh connection per request."""
+
+    def __init__(self, address: str, port: int) -> None:
+        """Keep where the server listens."""
+        self._address = address
+        self._port = port
+
+    def ask(self, endpoint: Endpoint, timeout_s: float) -> Answer:
+        """Make the request; see `Asker.ask`."""
+        deadline = time.monotonic() + timeout_s
+        connection = http.client.HTTPConnection(self._address, self._port, timeout=timeout_s)
+        try:
+            body = None if endpoint.body is None else endpoint.body.encode()
+            headers = {"Connection": "close", **endpoint.headers}
+            connection.request(endpoint.method, endpoint.path, body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, _read(response, deadline))
+        except (OSError, http.client.HTTPException) as error:
+            raise NoAnswerError(_describe(error)) from error
+        finally:
+            connection.close()
+
+    def port_owner(self) -> str | None:
+        """Name the process that listens on the port; None when nobody does."""
+        for connection in psutil.net_connections("tcp"):
+            if connection.status != psutil.CONN_LISTEN or not connection.laddr:
+                continue
+            if connection.laddr.port != self._port:
+                continue
+            if connection.laddr.ip not in (self._address, "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+                continue
+            with contextlib.suppress(psutil.Error, TypeError):
+                process = psutil.Process(connection.pid)
+                return f"pid {process.pid} ({' '.join(process.cmdline())[:_EXCERPT]})"
+            return "a process that cannot be seen from here"
+        return None
+
+
+def mismatch(expect: Expectation, answer: Answer) -> str | None:
+    """Say in one line how the answer differs from what is expected; None when it is right."""
+    if answer.body is None:
+        return f"the body is larger than {BODY_LIMIT_BYTES} bytes"
+    if answer.status != expect.status:
+        return f"status {answer.status} instead of {expect.status}; {_excerpt(answer.body)}"
+    if expect.regex is not None:
+        return _regex_mismatch(expect.regex, answer.body)
+    if expect.json_exact is None and expect.json_subset is None:
+        return None
+    try:
+        data = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return f"the body is not JSON; {_excerpt(answer.body)}"
+    if expect.json_exact is not None:
+        return _difference(expect.json_exact, data, "$", subset=False)
+    return _difference(expect.json_subset, data, "$", subset=True)
+
+
+def _difference(want: Any, got: Any, where: str, *, subset: bool) -> str | None:  # noqa: ANN401 - JSON
+    if isinstance(want, dict) and isinstance(got, dict):
+        if missing := [key for key in want if key not in got]:
+            return f"{where}: {missing[0]!r} is missing"
+        if not subset and (extra := [key for key in got if key not in want]):
+            return f"{where}: {extra[0]!r} is not expected"
+        for key, value in want.items():
+            if found := _difference(value, got[key], f"{where}.{key}", subset=subset):
+                return found
+        return None
+    if isinstance(want, list) and isinstance(got, list):
+        if len(want) != len(got):
+            return f"{where}: {len(got)} items instead of {len(want)}"
+        for index, (left, right) in enumerate(zip(want, got)):  # noqa: B905 - same length
+            # Lists are compared exactly, also inside a subset: an item has no name to be left out.
+            if found := _difference(left, right, f"{where}[{index}]", subset=False):
+                return found
+        return None
+    # In Python True == 1; in JSON they differ.
+    if isinstance(want, bool) is not isinstance(got, bool) or want != got:
+        return f"{where}: got {_short(got)}; expected {_short(want)}"
+    return None
+
+
+def _regex_mismatch(pattern: str, body: bytes) -> str | None:
+    try:
+        with _limit(REGEX_LIMIT_S):
+            found = re.search(pattern, body.decode("utf-8", "replace"))
+    except TimeoutError:
+        return f"the regular expression {pattern!r} took longer than {REGEX_LIMIT_S:g} s"
+    return None if found else f"{pattern!r} is not found; {_excerpt(body)}"
+
+
+@contextlib.contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    """Bound the matching: a pattern that backtracks for ever must not hold up the run.
+
+    The `re` module looks for signals while it works, so an alarm gets through (main thread only).
+    """
+
+    def ring(_signal: int, _frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _read(response: http.client.HTTPResponse, deadline: float) -> bytes | None:
+    """Read the body; None when it is too large. A body that drips in is cut at the deadline."""
+    parts: list[bytes] = []
+    size = 0
+    while part := response.read1(65536):
+        parts.append(part)
+        size += len(part)
+        if size > BODY_LIMIT_BYTES:
+            return None
+        if time.monotonic() > deadline:
+            raise TimeoutError("the body did not end in time")
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    return b"".join(parts)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return error.strerror or str(error) or type(error).__name__
+    return f"not a whole HTTP answer ({type(error).__name__})"
+
+
+def _excerpt(body: bytes) -> str:
+    return f"body begins {body[:_EXCERPT].decode('utf-8', 'replace')!r}"
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"

@@ -1,0 +1,100 @@
+"""`progress.json`: where the run is and how long it still takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from collect.model import SCHEMA_VERSION, PlannedTrial, Progress, Trial, dumps
+from collect.runner.seams import iso
+from collect.runner.trial_folder import write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from collect.model import Plan
+    from collect.runner.seams import Clock
+
+SWITCH_S = 2.5
+"""Stop, start, checks and saving of one trial, as long as nothing was measured."""
+
+
+class ProgressFile:
+    """Keeps the file up to date. Times are seconds."""
+
+    def __init__(self, path: Path, plan: Plan, clock: Clock) -> None:
+        """Nothing is written yet."""
+        self._path = path
+        self._plan = plan
+        self._clock = clock
+        self._finished = 0
+        self._last: Trial | None = None
+        self._trial: PlannedTrial | None = None
+        self._phase = "starting"
+        # Wall time of the trials of this very session; those found at a resume took none of it.
+        self._begun_s = clock.monotonic()
+        self._timed = 0
+        self._timed_until_s = self._begun_s
+
+    def begin(self, finished: int) -> None:
+        """Write the first state, with the trials that an earlier session finished."""
+        self._finished = finished
+        self._write("running", None)
+
+    def step(self, trial: PlannedTrial, phase: str) -> None:
+        """Say what is being done, and for which trial."""
+        self._trial, self._phase = trial, phase
+        self._write("running", None)
+
+    def finish_trial(self, trial: Trial) -> None:
+        """Count a trial that was saved."""
+        self._finished += 1
+        self._last = trial
+        self._timed += 1
+        self._timed_until_s = self._clock.monotonic()
+        self._write("running", None)
+
+    def end(self, state: Literal["running", "done", "failed"], message: str | None) -> None:
+        """Write the last state; `running` with a message when somebody stopped the runner."""
+        self._trial = None if state == "done" else self._trial
+        self._phase = state if message is None or state != "running" else message
+        self._write(state, message)
+
+    def remaining_s(self) -> float:
+        """Estimate the time left: from the plan at first, then from the trials so far."""
+        left = len(self._plan.trials) - self._finished
+        load = self._plan.load
+        each_s = load.warmup_s + load.duration_s + SWITCH_S
+        if self._timed:
+            each_s = (self._timed_until_s - self._begun_s) / self._timed
+        spent_s = self._clock.monotonic() - self._timed_until_s
+        return max(0.0, each_s * left - min(spent_s, each_s))
+
+    def _block(self) -> int:
+        if self._trial is not None:
+            return self._trial.block
+        return self._plan.blocks if self._finished == len(self._plan.trials) else 1
+
+    def _write(self, state: Literal["running", "done", "failed"], message: str | None) -> None:
+        progress = Progress(
+            schema_version=SCHEMA_VERSION,
+            run_id=self._plan.run_id,
+            state=state,
+            done=self._finished,
+            total=len(self._plan.trials),
+            block=self._block(),
+            blocks=self._plan.blocks,
+            trial_id=None if self._trial is None else self._trial.id,
+            phase=self._phase,
+            remaining_s=round(self.remaining_s(), 1) if state == "running" else None,
+            last=None if self._last is None else describe(self._last),
+            message=message,
+            updated_at=iso(self._clock.time()),
+        )
+        write_atomically(self._path, dumps(progress))
+
+
+def describe(trial: Trial) -> str:
+    """Say in a few words how a trial ended."""
+    if trial.outcome.status != "ok" or trial.wrk is None:
+        return f"{trial.variant} {trial.endpoint}: {trial.outcome.status} ({trial.outcome.reason})"
+    return f"{trial.variant} {trial.endpoint} {trial.wrk.rps:.0f} req/s"

@@ -1,0 +1,101 @@
+"""Trial folders that are there whole, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from collect.errors import DataError
+from collect.model import Trial, load_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+CHECKSUMS = "SHA256SUMS"
+_PARTIAL = ".partial-"
+_BROKEN = ".broken-"
+
+
+class TrialFolders:
+    """The `trials` folder of a run."""
+
+    def __init__(self, run_dir: Path) -> None:
+        """Create the folder where it is missing."""
+        self._root = run_dir / "trials"
+        self._root.mkdir(parents=True, exist_ok=True)
+
+    def clean(self) -> list[str]:
+        """Remove what a runner that was cut off left; return the trials' ids."""
+        left = sorted(self._root.glob(f"{_PARTIAL}*"))
+        for folder in left:
+            shutil.rmtree(folder)
+        return [folder.name[len(_PARTIAL) :] for folder in left]
+
+    def finished(self, trial_ids: Iterable[str]) -> dict[str, Trial]:
+        """Return the trials that are there and can be read.
+
+        A folder whose `trial.json` cannot be read is put aside under another name, for a person to
+        look at; its trial runs again.
+        """
+        found = {}
+        for trial_id in trial_ids:
+            folder = self._root / trial_id
+            if not folder.is_dir():
+                continue
+            try:
+                found[trial_id] = load_trial(folder / "trial.json")
+            except DataError:
+                aside = self._root / f"{_BROKEN}{trial_id}"
+                shutil.rmtree(aside, ignore_errors=True)
+                folder.rename(aside)
+        return found
+
+    def open(self, trial_id: str) -> Path:
+        """Create the folder to write the trial's files into, under its temporary name."""
+        partial = self.partial(trial_id)
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir()
+        return partial
+
+    def partial(self, trial_id: str) -> Path:
+        """Return the folder of a trial that is not sealed yet."""
+        return self._root / f"{_PARTIAL}{trial_id}"
+
+    def seal(self, trial_id: str) -> Path:
+        """Write the checksums, make all durable, and give the folder its name."""
+        partial = self.partial(trial_id)
+        files = sorted(path for path in partial.iterdir() if path.is_file())
+        lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in files]
+        (partial / CHECKSUMS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        # First the files, then the folder that names them: after a power cut, a folder with its
+        # final name holds all it should.
+        for path in [*files, partial / CHECKSUMS, partial]:
+            _sync(path)
+        final = self._root / trial_id
+        partial.rename(final)
+        _sync(self._root)
+        return final
+
+    def discard(self, trial_id: str) -> None:
+        """Throw away a trial that was not sealed; no-op if there is none."""
+        shutil.rmtree(self.partial(trial_id), ignore_errors=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a world-readable file in one step: who reads it sees the old or the new text."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,90 @@
+"""What a run touches, and how it waits for a right answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from collect.model import Outcome
+from collect.runner.answers import mismatch
+from collect.runner.seams import NoAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from collect.model import Endpoint
+    from collect.runner.seams import Asker, Clock, LoadGenerator, Services, Watch
+    from collect.runner.trial_folder import TrialFolders
+
+POLL_S = 0.02
+LOOK_S = 0.2
+FIRST_TIMEOUT_S = 1.0
+SETTLE_S = 5.0
+"""How long a server that has shown it works may take to its right answer: queues drain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """All that a run touches."""
+
+    clock: Clock
+    services: Services
+    asker: Asker
+    watch: Watch
+    load: LoadGenerator
+    folders: TrialFolders
+    cores: int
+    log: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of a variant. Seconds; `ready_s` belongs to the first trial after it only."""
+
+    since_s: float
+    ready_s: float | None
+
+
+def ask_until_right(
+    bench: Bench,
+    endpoint: Endpoint,
+    limit_s: float,
+    give_up: Callable[[], Outcome | None],
+    *,
+    wrong_is_final: bool = False,
+) -> Outcome | None:
+    """Ask until the right answer comes; None is success.
+
+    Args:
+        bench: the run's surroundings.
+        endpoint: what to ask, with the answer it must get.
+        limit_s: how long to go on, in seconds.
+        give_up: looked at between tries; ends the waiting when it returns an outcome.
+        wrong_is_final: ask again only for silence, not for a wrong answer.
+    """
+    clock = bench.clock
+    begun_s = looked_s = clock.monotonic()
+    timeout_s = FIRST_TIMEOUT_S
+    while True:
+        left_s = max(begun_s + limit_s - clock.monotonic(), POLL_S)
+        try:
+            wrong = mismatch(endpoint.expect, bench.asker.ask(endpoint, min(timeout_s, left_s)))
+            if wrong is None:
+                return None
+            outcome = Outcome("wrong_answer_before", f"{endpoint.path}: {wrong}")
+            if wrong_is_final:
+                return outcome
+        except NoAnswerError as error:
+            outcome = Outcome("not_ready", f"{endpoint.path}: {error}")
+            # Short at first, to notice a failed unit soon; longer for a page that takes its time.
+            timeout_s *= 2
+        now_s = clock.monotonic()
+        over = now_s >= begun_s + limit_s
+        # systemd is asked by a command of some 10 ms of CPU, which the starting server needs.
+        if over or now_s >= looked_s + LOOK_S:
+            looked_s = now_s
+            if found := give_up():
+                return found
+        if over:
+            return Outcome(outcome.status, f"{outcome.reason} (for {limit_s:g} s)")
+        clock.sleep(POLL_S)

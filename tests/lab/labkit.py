@@ -1,0 +1,77 @@
+"""What lab tests are written with: playbooks run through ansible-runner, results as data."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+
+REPO = Path(__file__).resolve().parents[2]
+LAB_INVENTORY = REPO / "inventory/lab"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybookRun:
+    """One run of ansible-playbook, as its events tell it."""
+
+    rc: int
+    stdout: str
+    stats: dict[str, dict[str, int]]
+    # Every finished task: {"host", "task", "event" (runner_on_…), "res"}.
+    tasks: list[dict[str, Any]] = field(repr=False)
+
+    def result(self, host: str, task: str) -> dict[str, Any]:
+        """The result of the host's last task whose name holds these words."""
+        found = [t["res"] for t in self.tasks if t["host"] == host and task in t["task"]]
+        assert found, f"no task like {task!r} ran on {host}:\n{self.stdout}"
+        return found[-1]
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """How many tasks changed something, by host; empty when none did."""
+        return {host: count for host, count in self.stats.get("changed", {}).items() if count}
+
+
+def run_playbook(
+    playbook: str | Path,
+    inventory: str | Path = LAB_INVENTORY,
+    *,
+    limit: str | None = None,
+    check: bool = False,
+    expect: int | None = 0,
+    **extra_vars: Any,
+) -> PlaybookRun:
+    """Run a playbook of this repository; `expect=None` accepts any exit status."""
+    with tempfile.TemporaryDirectory(prefix="serverbench-test-") as private:
+        done = ansible_runner.run(
+            private_data_dir=private,
+            project_dir=str(REPO),
+            playbook=str(REPO / playbook),
+            inventory=str(inventory),
+            limit=limit,
+            extravars=extra_vars,
+            cmdline="--check --diff" if check else None,
+            envvars={
+                "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
+                "PATH": f"{REPO / '.venv/bin'}:{os.environ['PATH']}",
+            },
+            quiet=True,
+        )
+        tasks = [
+            {
+                "host": event["event_data"]["host"],
+                "task": event["event_data"]["task"],
+                "event": event["event"],
+                "res": event["event_data"].get("res") or {},
+            }
+            for event in done.events
+            if event["event"].startswith("runner_on_") and "res" in event["event_data"]
+        ]
+        run = PlaybookRun(done.rc, done.stdout.read(), done.stats or {}, tasks)
+    if expect is not None:
+        assert run.rc == expect, run.stdout
+    return run

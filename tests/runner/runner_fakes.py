@@ -1,0 +1,262 @@
+"""Stand-ins for systemd, the server, wrk and time. Each writes what it was asked into one list."""
+
+from __future__ import annotations
+
+from collect.model import (
+    SCHEMA_VERSION,
+    Endpoint,
+    Errors,
+    Expectation,
+    Latency,
+    Load,
+    Plan,
+    PlannedTrial,
+    Timing,
+    Variant,
+    WrkFigures,
+)
+from collect.runner.loop import Loop
+from collect.runner.progress import ProgressFile
+from collect.runner.seams import (
+    Answer,
+    Counters,
+    LoadResult,
+    Memory,
+    NoAnswerError,
+    ProcessInfo,
+    Sample,
+    StopRequested,
+    UnitState,
+)
+from collect.runner.trial_folder import TrialFolders
+from collect.runner.waiting import Bench
+
+RIGHT = Answer(200, b'{"status": "ok"}')
+WRONG = Answer(200, b'{"status": "bad"}')
+FIGURES = WrkFigures(
+    requests=2000,
+    duration_s=2.0,
+    rps=1000.0,
+    bytes=1,
+    latency_ms=Latency(2.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0),
+    errors=Errors(0, 0, 0, 0, 0),
+)
+
+
+def make_plan(*trials, sockets=(), **changes):
+    """Build a plan; a trial is written `1 a health` (block, variant, endpoint)."""
+    words = [trial.split() for trial in trials]
+    plan = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": "run-1",
+        "host": "lab1",
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "seed": 1,
+        "order": "interleaved",
+        "blocks": 2,
+        "address": "127.0.0.1",
+        "port": 9875,
+        "load": Load(threads=1, connections=2, duration_s=2, warmup_s=1, timeout_s=2),
+        "timing": Timing(ready_timeout_s=3.0),
+        "variants": tuple(
+            Variant(
+                id=name,
+                server="granian",
+                interface="wsgi",
+                proxy="none",
+                profile="parity",
+                unit=f"{name}.service",
+                workers=2,
+                socket_unit=f"{name}.socket" if name in sockets else None,
+            )
+            for name in ("a", "b")
+        ),
+        "endpoints": tuple(
+            Endpoint(name, f"/{name}", expect=Expectation(json_subset={"status": "ok"}))
+            for name in ("health", "movie")
+        ),
+        "trials": tuple(
+            PlannedTrial(f"{block}-{variant}-{endpoint}", int(block), i + 1, variant, endpoint)
+            for i, (block, variant, endpoint) in enumerate(words)
+        ),
+    }
+    return Plan(**{**plan, **changes})
+
+
+class FakeClock:
+    def __init__(self):
+        self.now = 100.0
+        self.wall_offset = 1_767_225_600.0
+
+    def monotonic(self):
+        return self.now
+
+    def time(self):
+        return self.now + self.wall_offset
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+class World:
+    """All fakes of one test, and the knobs that make them misbehave."""
+
+    def __init__(self, tmp_path, plan):
+        self.plan = plan
+        self.calls = []
+        self.clock = FakeClock()
+        self.running = set()
+        self.pid = 1000
+        self.restarts = 0
+        self.states = {}
+        self.answers = {}
+        self.loads = {}
+        self.owner = None
+        self.start_problem = None
+        self.on_load = lambda _endpoint: None
+        self.run_dir = tmp_path
+        self.folders = TrialFolders(tmp_path)
+        self.progress_path = tmp_path / "progress.json"
+        self.restore = tmp_path / "restore.json"
+
+    def loop(self):
+        bench = Bench(
+            clock=self.clock,
+            services=self,
+            asker=self,
+            watch=self,
+            load=LoadSide(self),
+            folders=self.folders,
+            cores=2,
+            log=lambda _message: None,
+        )
+        progress = ProgressFile(self.progress_path, self.plan, self.clock)
+        return Loop(self.plan, bench, progress, self.restore)
+
+    def run(self):
+        return self.loop().run()
+
+    def steps(self):
+        """Return the calls without those that only look."""
+        return [call for call in self.calls if not call.startswith(("state", "memory", "see"))]
+
+    # Services
+    def stop(self, units, _timeout_s):
+        self.calls.append(f"stop {' '.join(units)}")
+        self.running -= set(units)
+
+    def start(self, units):
+        self.calls.append(f"start {' '.join(units)}")
+        if self.start_problem:
+            return self.start_problem
+        self.pid += 1
+        self.running |= set(units)
+        self.clock.now += 0.4
+        return None
+
+    def state(self, unit):
+        self.calls.append(f"state {unit}")
+        active = "active" if unit in self.running else "inactive"
+        active, result = self.states.get(unit, (active, "success"))
+        return UnitState(
+            active, "sub", result, self.pid, self.restarts, None, job_pending=False, properties={}
+        )
+
+    def active(self, units):
+        return tuple(unit for unit in units if unit in self.running)
+
+    def journal(self, unit, _since_s):
+        return f"journal of {unit}\n"
+
+    # Asker
+    def ask(self, endpoint, timeout_s):
+        given = self.answers.get(endpoint.name, RIGHT)
+        answer = given.pop(0) if isinstance(given, list) and len(given) > 1 else given
+        answer = answer[0] if isinstance(answer, list) else answer
+        if answer is None:
+            self.calls.append(f"ask {endpoint.name}: silence")
+            self.clock.now += timeout_s
+            raise NoAnswerError("no answer in time")
+        self.calls.append(f"ask {endpoint.name}")
+        return answer
+
+    def port_owner(self):
+        return self.owner
+
+    # Watch
+    def processes(self, _state):
+        self.calls.append("see processes")
+        return (
+            ProcessInfo(1, 0, "granian", ("granian",)),
+            ProcessInfo(2, 1, "granian", ("granian",)),
+            ProcessInfo(3, 1, "granian", ("granian",)),
+        )
+
+    def memory(self, _state):
+        self.calls.append("memory")
+        return Memory(3, 100, 200, 0)
+
+    def counters(self, _state):
+        self.calls.append("counters")
+        return Counters(
+            wall_s=self.clock.time(),
+            monotonic_s=self.clock.monotonic(),
+            host_cpu_s={"user": self.clock.now, "idle": self.clock.now, "steal": 0.0},
+            server_cpu_s=self.clock.now / 2,
+            listen_overflows=0,
+            oom_kills=0,
+            cgroup_peak_bytes=None,
+        )
+
+    def start_sampling(self, _state, interval_s):
+        self.calls.append(f"sample every {interval_s}")
+        world = self
+
+        class Sampling:
+            def stop(self):
+                world.calls.append("stop sampling")
+                return [
+                    Sample(0.0, 150, 300, 0, 3, 9, None, 1.0, {}),
+                    Sample(1.0, None, None, None, 0, None, None, None, {}),
+                    Sample(2.0, 160, 310, 0, 3, 9, None, 2.0, {}),
+                ]
+
+        return Sampling()
+
+    def canary(self):
+        self.calls.append("canary")
+        return 0.05
+
+    def server_version(self, _server):
+        return "1.2.3"
+
+    # LoadGenerator
+    def warm_up(self, endpoint, _folder):
+        self.calls.append(f"warm up {endpoint.name}")
+        self.clock.now += 1
+        return LoadResult(("wrk",), 0.1, None, self.loads.get(f"warm-up {endpoint.name}"))
+
+    def run_load(self, endpoint, folder):
+        self.calls.append(f"load {endpoint.name}")
+        self.clock.now += 2
+        (folder / "wrk.txt").write_text("wrk says\n")
+        self.on_load(endpoint.name)
+        error = self.loads.get(endpoint.name)
+        return LoadResult(("wrk",), 0.2, None if error else FIGURES, error)
+
+
+class LoadSide:
+    """`World.run` runs the loop, so the load generator's `run` stands apart."""
+
+    def __init__(self, world):
+        self._world = world
+
+    def warm_up(self, endpoint, folder):
+        return self._world.warm_up(endpoint, folder)
+
+    def run(self, endpoint, folder):
+        return self._world.run_load(endpoint, folder)
+
+
+def stop_now(_endpoint):
+    raise StopRequested

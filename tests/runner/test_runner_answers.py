@@ -1,0 +1,140 @@
+"""Right and wrong answers."""
+
+import json
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from collect.model import Endpoint, Expectation
+from collect.runner.answers import BODY_LIMIT_BYTES, HttpAsker, mismatch
+from collect.runner.seams import Answer, NoAnswerError
+
+
+def judge(expect, body, status=200):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return mismatch(expect, Answer(status, data))
+
+
+@pytest.mark.parametrize(
+    ("expect", "body"),
+    [
+        (Expectation(), b"\xff whatever"),
+        (Expectation(json_exact={"a": [1, {"b": None}]}), {"a": [1, {"b": None}]}),
+        (Expectation(json_exact=0), 0),
+        (Expectation(json_subset={"a": {"b": 1}}), {"a": {"b": 1, "c": 2}, "d": 3}),
+        (Expectation(json_subset={}), {"a": 1}),
+        (Expectation(json_subset=[1, 2]), [1, 2]),
+        (Expectation(json_exact=1), 1.0),
+        (Expectation(regex=r"^\{.status"), {"status": "ok"}),
+        (Expectation(regex="grün"), "grün".encode()),
+    ],
+)
+def test_right(expect, body):
+    assert judge(expect, body) is None
+
+
+@pytest.mark.parametrize(
+    ("expect", "body", "words"),
+    [
+        (Expectation(json_exact={"a": 1}), {"a": 1, "b": 2}, "$: 'b' is not expected"),
+        (Expectation(json_exact={"a": 1}), {}, "$: 'a' is missing"),
+        (Expectation(json_exact={"a": True}), {"a": 1}, "$.a: got 1; expected true"),
+        (Expectation(json_exact=[1]), [1, 2], "2 items instead of 1"),
+        (Expectation(json_subset={"a": [{"b": 1}]}), {"a": [{"b": 1, "c": 2}]}, "$.a[0]: 'c'"),
+        (Expectation(json_subset={"a": {}}), {"a": []}, "$.a: got []; expected {}"),
+        (Expectation(json_subset={"a": 1}), b"<html>", "not JSON; body begins '<html>'"),
+        (Expectation(json_subset={"a": 1}), b"[" * 100_000, "not JSON"),
+        (Expectation(json_subset={"a": 1}), b"\xff\xfe\x00", "not JSON"),
+        (Expectation(regex="^ok$"), b"not ok", "'^ok$' is not found"),
+    ],
+)
+def test_wrong(expect, body, words):
+    assert words in judge(expect, body)
+
+
+def test_wrong_status():
+    words = judge(Expectation(status=200), b"Server Error", 500)
+    assert words == "status 500 instead of 200; body begins 'Server Error'"
+
+
+def test_a_pattern_that_backtracks_for_ever_is_cut_off():
+    begun = time.monotonic()
+    assert "took longer" in judge(Expectation(regex=r"(a+)+$"), b"a" * 60 + b"b")
+    assert time.monotonic() - begun < 4
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._reply(body + self.headers["X-Test"].encode())
+
+    def do_GET(self):
+        if self.path == "/large":
+            self._reply(b"x" * (BODY_LIMIT_BYTES + 1))
+        elif self.path == "/slow":
+            time.sleep(0.5)
+        elif self.path == "/short":
+            self.send_response(200)
+            self.send_header("Content-Length", "10")
+            self.end_headers()
+            self.wfile.write(b"123")
+        else:
+            self._reply(self.headers["Host"].encode())
+
+    def _reply(self, body):
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def asker():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
+    yield HttpAsker("127.0.0.1", server.server_port)
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_post_with_headers(asker):
+    endpoint = Endpoint("e", "/", method="POST", headers={"X-Test": "!"}, body="größe")
+    assert asker.ask(endpoint, 2.0) == Answer(201, "größe!".encode())
+
+
+def test_a_host_header_of_the_plan_replaces_the_own_one(asker):
+    assert asker.ask(Endpoint("e", "/", headers={"Host": "x.test"}), 2.0).body == b"x.test"
+
+
+def test_a_body_over_the_limit_is_not_kept(asker):
+    answer = asker.ask(Endpoint("e", "/large"), 2.0)
+    assert answer.body is None
+    assert "larger than" in mismatch(Expectation(status=201), answer)
+
+
+@pytest.mark.parametrize(("path", "words"), [("/slow", "in time"), ("/short", "not a whole")])
+def test_no_whole_answer(asker, path, words):
+    with pytest.raises(NoAnswerError, match=words):
+        asker.ask(Endpoint("e", path), 0.2)
+
+
+def test_nobody_listens():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = HttpAsker("127.0.0.1", free.getsockname()[1])
+        with pytest.raises(NoAnswerError, match="Connection refused"):
+            nobody.ask(Endpoint("e", "/"), 1.0)
+        assert nobody.port_owner() is None
+
+
+def test_the_owner_of_a_port_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert "pytest" in HttpAsker("127.0.0.1", taken.getsockname()[1]).port_owner()

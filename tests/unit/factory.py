@@ -1,0 +1,250 @@
+"""Fabricate plans, trials and whole runs on disk; no clock and no chance in it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from collect.model import (
+    SCHEMA_VERSION,
+    CpuFigures,
+    Errors,
+    HostFigures,
+    Latency,
+    Load,
+    MemoryFigures,
+    Outcome,
+    Plan,
+    PlannedTrial,
+    ServiceFigures,
+    Trial,
+    WrkFigures,
+    dumps,
+)
+from collect.plan import make_plan
+from collect.variants import expand_variants
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CATALOGUE = {
+    "uwsgi": {"package": "pyuwsgi", "interfaces": ["wsgi"], "not_honoured": ["loop", "socket"]},
+    "gunicorn": {"package": "gunicorn", "interfaces": ["wsgi", "asgi"], "not_honoured": ["loop"]},
+    "granian": {"package": "granian", "interfaces": ["wsgi", "asgi"], "not_honoured": ["socket"]},
+    "uvicorn": {"package": "uvicorn", "interfaces": ["asgi"], "not_honoured": ["threads"]},
+    "daphne": {"package": "daphne", "interfaces": ["asgi"], "not_honoured": ["threads"]},
+    "hypercorn": {"package": "hypercorn", "interfaces": ["asgi"], "not_honoured": ["threads"]},
+}
+PAIRS = [
+    {"server": "uwsgi", "interface": "wsgi"},
+    {"server": "gunicorn", "interface": "wsgi"},
+    {"server": "granian", "interface": "wsgi"},
+    {"server": "uvicorn", "interface": "asgi"},
+    {"server": "daphne", "interface": "asgi"},
+    {"server": "hypercorn", "interface": "asgi"},
+]
+PROFILES = {
+    "parity": {
+        "knobs": {"workers": "per_core", "threads": 1, "backlog": 1024, "keepalive_s": 5},
+        "servers": {"daphne": {"socket": True}},
+        "matrix": PAIRS,
+    },
+    "study": {
+        "knobs": {"workers": 4},
+        "servers": {"granian": {"workers": 1}, "granian-wsgi": {"threads": 8}},
+    },
+}
+ENDPOINTS = [
+    {"name": "health", "path": "/health", "expect": {"json_subset": {"status": "ok"}}},
+    {"name": "movie", "path": "/movie?page=1", "expect": {"status": 200}},
+]
+CREATED_AT = "2026-01-31T02:00:00+00:00"
+
+# req/s and peak PSS in MiB: gunicorn and granian tie on health, as do three ASGI servers.
+FIGURES = {
+    "uwsgi-wsgi": (6293.4, 145.0),
+    "gunicorn-wsgi": (5199.2, 124.1),
+    "granian-wsgi": (5310.0, 139.0),
+    "uvicorn-asgi": (539.1, 244.0),
+    "daphne-asgi": (259.0, 177.0),
+    "hypercorn-asgi": (545.2, 246.2),
+}
+# What each block multiplies a figure by: a range of about ±5 %.
+BLOCK_FACTORS = (1.0, 0.96, 1.05, 1.02, 0.98)
+
+
+def variants(matrix=None, selected=("parity",), cores=2):
+    return expand_variants(matrix, CATALOGUE, PROFILES, list(selected), cores)
+
+
+def plan(**changes) -> Plan:
+    arguments = {
+        "run_id": "20260131-0200",
+        "host": "lab1",
+        "variants": variants(),
+        "endpoints": ENDPOINTS,
+        "load": {},
+        "blocks": 3,
+        "seed": 1,
+        "order": "interleaved",
+        "address": "127.0.0.1",
+        "port": 9875,
+        "timing": None,
+        "created_at": CREATED_AT,
+    }
+    return make_plan(**{**arguments, **changes})
+
+
+def wrk(rps=1000.0, load=None, **changes) -> WrkFigures:
+    """Return healthy figures: they obey Little's law and count no error."""
+    shape = load or Load()
+    mean_ms = shape.connections / rps * 1000
+    figures = WrkFigures(
+        requests=round(rps * shape.duration_s),
+        duration_s=shape.duration_s,
+        rps=rps,
+        bytes=round(rps * shape.duration_s) * 130,
+        latency_ms=Latency(
+            mean=mean_ms,
+            stdev=mean_ms / 5,
+            p50=mean_ms * 0.98,
+            p75=mean_ms * 1.1,
+            p90=mean_ms * 1.3,
+            p99=mean_ms * 1.6,
+            p999=mean_ms * 2,
+            max=mean_ms * 3,
+        ),
+        errors=Errors(0, 0, 0, 0, 0),
+    )
+    return replace(figures, **changes)
+
+
+def trial(planned: PlannedTrial | None = None, of: Plan | None = None, **changes) -> Trial:
+    """Return a healthy trial of the plan; its figures come from FIGURES."""
+    of = of or plan()
+    planned = planned or of.trials[0]
+    variant = of.variant(planned.variant)
+    rps, pss_mib = FIGURES.get(variant.id, (1000.0, 100.0))
+    factor = BLOCK_FACTORS[(planned.block - 1) % len(BLOCK_FACTORS)]
+    rps *= factor * (0.2 if planned.endpoint == "movie" else 1)
+    pss = round(pss_mib * (2 - factor) * 2**20)
+    healthy = Trial(
+        schema_version=SCHEMA_VERSION,
+        run_id=of.run_id,
+        host=of.host,
+        trial_id=planned.id,
+        block=planned.block,
+        position=planned.position,
+        variant=variant.id,
+        server=variant.server,
+        interface=variant.interface,
+        proxy=variant.proxy,
+        profile=variant.profile,
+        endpoint=planned.endpoint,
+        started_at="2026-01-31T02:01:00+00:00",
+        ended_at="2026-01-31T02:01:37+00:00",
+        load=of.load,
+        wrk=wrk(rps, of.load),
+        memory=MemoryFigures(round(pss * 0.8), pss, round(pss * 1.4), None, 0, 60, 0.98),
+        cpu=CpuFigures(40.0, 3.0, 50.0, 0.0, 2),
+        service=ServiceFigures(variant.workers, variant.workers, 0.7, 100, 100, 0, 0),
+        host_state=HostFigures(0, 0.0, 0.05),
+        outcome=Outcome("ok"),
+    )
+    return replace(healthy, **changes)
+
+
+def failed(of: Plan, planned: PlannedTrial, status="start_failed", reason="exit status 1") -> Trial:
+    return trial(
+        planned,
+        of,
+        wrk=None,
+        memory=None,
+        cpu=None,
+        service=None,
+        host_state=None,
+        outcome=Outcome(status, reason),
+    )
+
+
+def closing(of: Plan, planned: PlannedTrial) -> Trial:
+    """Return a trial of a server that closes each connection and lets its queue overflow."""
+    healthy = trial(planned, of)
+    requests = healthy.wrk.requests
+    return replace(
+        healthy,
+        wrk=replace(healthy.wrk, errors=Errors(0, requests, 0, 0, 0)),
+        host_state=HostFigures(1234, 0.0, 0.05),
+    )
+
+
+def wrk_text(one: Trial) -> str:
+    if one.wrk is None:
+        return ""
+    return (
+        f"Running {one.load.duration_s:g}s test @ http://127.0.0.1:9875/{one.endpoint}\n"
+        f"  {one.load.threads} threads and {one.load.connections} connections\n"
+        "  Thread Stats   Avg      Stdev     Max   +/- Stdev\n"
+        f"    Latency   {one.wrk.latency_ms.mean:.2f}ms   {one.wrk.latency_ms.stdev:.2f}ms "
+        f"{one.wrk.latency_ms.max:.2f}ms   71.00%\n"
+        f"  {one.wrk.requests} requests in {one.wrk.duration_s:.2f}s, 1.00MB read\n"
+        f"Requests/sec: {one.wrk.rps:.2f}\n"
+    )
+
+
+def trial_files(one: Trial) -> dict[str, bytes]:
+    """Return the files of a trial's folder, its checksums included."""
+    files = {"trial.json": dumps(one).encode(), "wrk.txt": wrk_text(one).encode()}
+    sums = "".join(
+        f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()
+    )
+    return {**files, "SHA256SUMS": sums.encode()}
+
+
+def host_files(of: Plan, trials: list[Trial]) -> dict[str, bytes]:
+    """Return every file of results/<run_id>/<host>/, by its name below there."""
+    host = {
+        "kernel": "6.12.48",
+        "os": "Debian GNU/Linux 13 (trixie)",
+        "python": "3.13.5",
+        "cores": 2,
+        "memory_total_bytes": 8 * 2**30,
+        "memory_limit_bytes": 2 * 2**30,
+    }
+    files = {"plan.json": dumps(of).encode(), "host.json": json.dumps(host).encode()}
+    for one in trials:
+        for name, content in trial_files(one).items():
+            files[f"trials/{one.trial_id}/{name}"] = content
+    return files
+
+
+def healthy_trials(of: Plan) -> list[Trial]:
+    return [trial(planned, of) for planned in of.trials]
+
+
+def write_host(results: Path, of: Plan, trials: list[Trial] | None = None) -> Path:
+    """Write a host's files and return the run's folder."""
+    run = results / of.run_id
+    chosen = healthy_trials(of) if trials is None else trials
+    for name, content in host_files(of, chosen).items():
+        path = run / of.host / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return run
+
+
+def tar_bytes(files: dict[str, bytes], extra: list[tarfile.TarInfo] | None = None) -> bytes:
+    """Return a tar.gz of the files, and of members without content."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+        for member in extra or []:
+            tar.addfile(member)
+    return buffer.getvalue()

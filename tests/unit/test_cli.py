@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import factory
+import pytest
+
+import collect
+from collect import cli
+from collect.model import load_plan
+
+VARIABLES = {
+    "server_catalogue": factory.CATALOGUE,
+    "server_profiles": factory.PROFILES,
+    "bench_profiles": ["parity"],
+    "app_endpoints": factory.ENDPOINTS,
+    "bench_blocks": 3,
+}
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """Stand in a folder that looks like the kit's own, with one run in it."""
+    (tmp_path / "ansible.cfg").touch()
+    (tmp_path / "collect").mkdir()
+    factory.write_host(tmp_path / "results", factory.plan())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        status = cli.main(list(arguments))
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def assert_one_line(error, *words):
+    assert error.startswith("serverbench: ")
+    assert error.count("\n") == 1
+    for word in words:
+        assert word in error
+
+
+def test_version_and_help(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert collect.__version__ in capsys.readouterr().out
+    for command in ("plan", "pull", "unpack", "report"):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([command, "--help"])
+        assert caught.value.code == 0
+        assert "Example: " in (out := " ".join(capsys.readouterr().out.split()))
+        assert f"serverbench {command}" in out
+
+
+@pytest.mark.parametrize("arguments", [[], ["nope"], ["plan"], ["report", "x", "--format", "pdf"]])
+def test_a_wrong_command_line_is_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: serverbench" in capsys.readouterr().err
+
+
+def test_plan_shows_variants_order_and_time(run, tmp_path):
+    (tmp_path / "variables.json").write_text(json.dumps(VARIABLES))
+    output = tmp_path / "plan.json"
+    status, out, err = run(
+        "plan", str(tmp_path / "variables.json"), "--host", "lab1", "--output", str(output)
+    )
+    assert (status, err) == (0, "")
+    plan = load_plan(output)
+    assert (plan.host, len(plan.trials)) == ("lab1", 36)
+    ids = re.findall(r"^ +\d+  (b\d\d-\S+)$", out, re.MULTILINE)
+    assert ids == [trial.id for trial in plan.trials]
+    assert "granian-wsgi: workers=2, threads=1, backlog=1024, keepalive_s=5, socket=n/a" in out
+    assert "About 22 min: 18 min load, 3 min warm-up, 90 s switching" in out
+
+
+def test_plan_reads_standard_input(run, monkeypatch, tmp_path):
+    path = tmp_path / "variables.json"
+    path.write_text(json.dumps({**VARIABLES, "bench_profiles": ["fast"]}))
+    with path.open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        status, out, err = run("plan", "-")
+    assert (status, out) == (1, "")
+    assert_one_line(err, "bench_profiles[0]", "'fast'", "parity")
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", "[" * 100_000])
+def test_plan_names_a_file_that_is_no_mapping(run, tmp_path, content):
+    path = tmp_path / "variables.json"
+    path.write_text(content)
+    status, _, err = run("plan", str(path))
+    assert status == 1
+    assert_one_line(err, str(path))
+    status, _, err = run("plan", str(tmp_path / "none.json"))
+    assert_one_line(err, "none.json: cannot be read")
+
+
+def test_report_finds_a_run_by_id_by_path_and_as_the_latest(run, checkout):
+    newer = factory.plan(run_id="20260201-0200", created_at="2026-02-01T02:00:00+00:00")
+    older = factory.plan(run_id="zz-older", created_at="2025-02-01T02:00:00+00:00")
+    for plan in (newer, older):
+        factory.write_host(checkout / "results", plan)
+    for name, run_id in [
+        ("latest", "20260201-0200"),
+        ("20260131-0200", "20260131-0200"),
+        ("results/zz-older", "zz-older"),
+    ]:
+        status, out, err = run("report", name)
+        assert (status, err) == (0, "")
+        assert f"run {run_id}:" in out
+
+
+def test_report_in_each_format_to_a_file(run, checkout):
+    for name in ("terminal", "markdown"):
+        path = checkout / f"report.{name}"
+        status, out, _ = run("report", "latest", "--format", name, "--output", str(path))
+        assert (status, out) == (0, "")
+        assert "Requests per second" in path.read_text(encoding="utf-8")
+    status, _, err = run("report", "latest", "--output", str(checkout / "no" / "where"))
+    assert status == 1
+    assert_one_line(err, "cannot be written")
+
+
+def test_report_names_what_is_not_there(run, checkout, monkeypatch):
+    status, _, err = run("report", "nope")
+    assert status == 1
+    assert_one_line(err, "nope: no such run", "results")
+    (checkout / "empty").mkdir()
+    (checkout / "empty" / "results").mkdir()
+    monkeypatch.chdir(checkout / "empty")
+    status, _, err = run("report", "latest")
+    assert_one_line(err, "holds no run yet")
+
+
+def test_unpack_says_what_it_added(run, tmp_path):
+    plan = factory.plan(blocks=1)
+    archive = tmp_path / "lab1.tar.gz"
+    content = factory.tar_bytes(factory.host_files(plan, factory.healthy_trials(plan)))
+    archive.write_bytes(content)
+    destination = tmp_path / "results" / "run" / "lab1"
+    status, out, _ = run("unpack", str(archive), str(destination))
+    assert status == 0
+    assert "12 trials added, 0 were here already" in out
+    archive.write_bytes(content[:-100])
+    status, _, err = run("unpack", str(archive), str(destination))
+    assert status == 1
+    assert_one_line(err, str(archive), "cut off or damaged")
+
+
+@pytest.fixture
+def playbook(checkout, monkeypatch):
+    """Put a stand-in for ansible-playbook on the path that writes down how it was called."""
+    folder = checkout / "bin"
+    folder.mkdir()
+    program = folder / "ansible-playbook"
+    program.write_text('#!/bin/sh\n{ pwd; printf "%s\\n" "$@"; } > called\nexit ${STATUS:-0}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    (checkout / "inventory").mkdir()
+    (checkout / "inventory" / "lab").mkdir()
+    return checkout / "called"
+
+
+def test_pull_starts_the_playbook_from_the_root_of_the_kit(run, checkout, playbook, monkeypatch):
+    monkeypatch.chdir(checkout / "inventory")
+    assert run("pull", "20260131-0200", "-i", "lab", "--limit", "lab1")[0] == 0
+    assert playbook.read_text().splitlines() == [
+        str(checkout),
+        "pull.yml",
+        "-i",
+        str(checkout / "inventory" / "lab"),
+        "-e",
+        "bench_run_id=20260131-0200",
+        "--limit",
+        "lab1",
+    ]
+
+
+def test_pull_passes_failure_on(run, playbook, monkeypatch):
+    monkeypatch.setenv("STATUS", "4")
+    status, _, err = run("pull", "20260131-0200", "-i", "web1,")
+    assert status == 1
+    assert_one_line(err, "status 4")
+    assert "web1," in playbook.read_text()
+
+
+@pytest.mark.parametrize("run_id", ["x y=1", "../x", "a b", "{{ lookup('pipe', 'id') }}", ""])
+def test_pull_takes_no_variables_in_disguise(run, playbook, run_id):
+    status, _, err = run("pull", run_id, "-i", "lab")
+    assert status == 1
+    assert_one_line(err, "RUN_ID")
+    assert not playbook.exists()
+
+
+def call(arguments, cwd, **environment):
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from collect.cli import main; sys.exit(main())",
+            *arguments,
+        ],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_a_log_without_unicode_gets_plain_signs(checkout):
+    done = call(["report", "latest"], checkout, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"~2-3" in done.stdout
+    assert b"?" not in done.stdout.replace(b"/movie?page=1", b"")
+
+
+def test_a_broken_pipe_is_quiet(checkout):
+    command = f"'{sys.executable}' -c 'import sys; from collect.cli import main; sys.exit(main())'"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{{ {command} report latest --raw; echo status $? >&2; }} | true"],
+        cwd=checkout,
+        capture_output=True,
+        check=False,
+    )
+    assert done.stderr == b"status 0\n"

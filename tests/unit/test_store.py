@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import shutil
+import tarfile
+
+import factory
+import pytest
+
+from collect import archive as archive_module
+from collect.archive import unpack
+from collect.errors import DataError
+from collect.store import load_run, verify_trial
+
+
+@pytest.fixture
+def plan():
+    return factory.plan(blocks=1, variants=factory.variants(factory.PAIRS[:2]))
+
+
+@pytest.fixture
+def files(plan):
+    return factory.host_files(plan, factory.healthy_trials(plan))
+
+
+@pytest.fixture
+def pack(tmp_path):
+    def write(files, extra=None, name="lab1.tar.gz"):
+        path = tmp_path / name
+        path.write_bytes(factory.tar_bytes(files, extra))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def destination(tmp_path):
+    return tmp_path / "results" / "20260131-0200" / "lab1"
+
+
+def everything(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def assert_refused(archive, destination, *words):
+    before = everything(destination)
+    with pytest.raises(DataError) as caught:
+        unpack(archive, destination)
+    for word in (str(archive), *words):
+        assert word in str(caught.value)
+    assert everything(destination) == before
+    assert not list(destination.glob(".incoming-*"))
+
+
+def test_a_run_comes_back_as_it_was_packed(pack, files, plan, destination):
+    result = unpack(pack(files), destination)
+    assert result.added == tuple(sorted(trial.id for trial in plan.trials))
+    assert result.kept == ()
+    assert everything(destination) == files
+    (host,) = load_run(destination.parent).hosts
+    assert [stored.trial.trial_id for stored in host.trials] == [t.id for t in plan.trials]
+    assert host.missing == ()
+    assert host.facts.kernel == "6.12.48"
+    assert host.facts.memory_bytes == 2 * 2**30
+    assert host.trials[0].wrk_text().startswith("Running 30s test")
+
+
+def test_names_may_start_with_a_dot_slash(pack, files, destination):
+    folders = [tarfile.TarInfo("./"), tarfile.TarInfo("./trials")]
+    for folder in folders:
+        folder.type = tarfile.DIRTYPE
+    unpack(pack({f"./{name}": content for name, content in files.items()}, folders), destination)
+    assert everything(destination) == files
+
+
+def test_what_is_being_written_on_the_host_is_passed_over(pack, files, destination):
+    hidden = {"trials/.partial-b01/trial.json": b"{", ".progress.json.new": b"{"}
+    unpack(pack({**files, **hidden}), destination)
+    assert everything(destination) == files
+
+
+def test_a_second_pull_adds_what_is_new_and_keeps_what_is_there(pack, plan, destination):
+    trials = factory.healthy_trials(plan)
+    unpack(pack(factory.host_files(plan, trials[:1])), destination)
+    (host,) = load_run(destination.parent).hosts
+    assert [trial.id for trial in host.missing] == [trial.id for trial in plan.trials[1:]]
+    inode = (destination / "trials" / trials[0].trial_id / "trial.json").stat().st_ino
+    result = unpack(pack({**factory.host_files(plan, trials), "progress.json": b"{}"}), destination)
+    assert result.kept == (trials[0].trial_id,)
+    assert len(result.added) == len(trials) - 1
+    assert (destination / "trials" / trials[0].trial_id / "trial.json").stat().st_ino == inode
+    assert (destination / "progress.json").read_bytes() == b"{}"
+
+
+def test_a_trial_with_other_content_is_refused(pack, files, plan, destination):
+    unpack(pack(files), destination)
+    planned = plan.trials[0]
+    other = factory.trial(planned, plan, ended_at="2026-01-31T03:00:00+00:00")
+    changed = {
+        **files,
+        **{f"trials/{planned.id}/{n}": c for n, c in factory.trial_files(other).items()},
+    }
+    here = str(destination / "trials" / planned.id)
+    assert_refused(pack(changed), destination, f"trials/{planned.id}", here)
+
+
+def test_another_plan_is_refused(pack, files, plan, destination):
+    unpack(pack(files), destination)
+    other = factory.plan(blocks=1, seed=9, variants=plan.variants)
+    changed = {**files, **factory.host_files(other, [])}
+    assert_refused(pack(changed), destination, "plan.json", str(destination / "plan.json"))
+
+
+def test_a_plan_made_again_is_the_same_plan(pack, files, plan, destination):
+    unpack(pack(files), destination)
+    again = factory.plan(blocks=1, variants=plan.variants, created_at="2026-02-01T00:00:00+00:00")
+    changed = {**files, "plan.json": factory.host_files(again, [])["plan.json"]}
+    assert unpack(pack(changed), destination).added == ()
+    assert everything(destination) == files
+
+
+def test_another_host_is_refused(pack, files, destination):
+    unpack(pack(files), destination)
+    assert_refused(pack({**files, "host.json": b"{}"}), destination, "host.json differs")
+    unpack(pack({**files, "host.2.json": b"{}"}), destination)
+    assert load_run(destination.parent).hosts[0].changed_facts == ("host.2.json",)
+
+
+def test_files_more_or_fewer_than_there_are_refused(pack, files, plan, destination):
+    unpack(pack(files), destination)
+    (destination / "trials" / plan.trials[0].id / "notes.txt").write_text("mine")
+    assert_refused(pack(files), destination, plan.trials[0].id)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil",
+        "trials/../../evil",
+        "/etc/evil",
+        "trials/b01/../../../evil",
+        "trials/b01/..",
+        "a/b",
+        "trials/b01/deeper/file",
+        "trials/b01\n/file",
+        "trials/b 01/file",
+        "trials/" + "b" * 201 + "/file",
+    ],
+)
+def test_members_outside_their_place_are_refused(pack, files, destination, tmp_path, name):
+    assert_refused(pack({**files, name: b"evil"}), destination, "refused")
+    assert not list(tmp_path.rglob("evil"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE],
+)
+def test_members_that_are_no_regular_files_are_refused(pack, files, destination, kind):
+    member = tarfile.TarInfo("trials/b01/link")
+    member.type = kind
+    member.linkname = "plan.json"
+    assert_refused(pack(files, [member]), destination, "trials/b01/link", "regular file")
+
+
+def test_a_folder_outside_trials_is_refused(pack, files, destination):
+    member = tarfile.TarInfo("elsewhere")
+    member.type = tarfile.DIRTYPE
+    assert_refused(pack(files, [member]), destination, "elsewhere")
+
+
+def test_a_member_twice_is_refused(pack, files, destination):
+    assert_refused(pack(files, [tarfile.TarInfo("plan.json")]), destination, "twice")
+
+
+def test_a_bomb_is_refused(pack, files, destination, monkeypatch):
+    monkeypatch.setattr(archive_module, "MAX_BYTES", 2**20)
+    assert_refused(pack({**files, "zeros": bytes(2**21)}), destination, "1 MiB")
+    monkeypatch.setattr(archive_module, "MAX_MEMBERS", 3)
+    assert_refused(pack(files), destination, "3 members")
+
+
+def test_an_archive_cut_off_anywhere_changes_nothing(pack, files, destination, tmp_path):
+    whole = pack(files).read_bytes()
+    cut = tmp_path / "cut.tar.gz"
+    for length in [0, 1, 9, 20, *range(30, len(whole), 97), len(whole) - 9, len(whole) - 1]:
+        cut.write_bytes(whole[:length])
+        assert_refused(cut, destination, "cut off or damaged")
+
+
+def test_a_flipped_byte_anywhere_changes_nothing(pack, files, destination, tmp_path):
+    whole = pack(files).read_bytes()
+    flipped = tmp_path / "flipped.tar.gz"
+    # Byte 4 to 9 of gzip's own header (date, flags of the system) may be anything.
+    for position in [0, 1, *range(10, len(whole), 61), len(whole) - 6]:
+        content = bytearray(whole)
+        content[position] ^= 0x10
+        flipped.write_bytes(content)
+        assert_refused(flipped, destination)
+
+
+def test_no_archive_is_an_error_too(tmp_path, destination):
+    assert_refused(tmp_path / "none.tar.gz", destination)
+
+
+def test_a_byte_flipped_on_the_host_is_found_by_its_checksum(pack, files, plan, destination):
+    name = f"trials/{plan.trials[0].id}/wrk.txt"
+    changed = {**files, name: files[name].replace(b"Running", b"running")}
+    assert_refused(pack(changed), destination, name, "checksum")
+
+
+def test_files_missing_from_a_trial_or_its_list_are_named(pack, files, plan, destination):
+    folder = f"trials/{plan.trials[0].id}"
+    without = {name: content for name, content in files.items() if name != f"{folder}/wrk.txt"}
+    assert_refused(pack(without), destination, f"{folder}/wrk.txt", "missing")
+    assert_refused(pack({**files, f"{folder}/more"[:]: b"x"}), destination, f"{folder}/more")
+    unlisted = {name: content for name, content in files.items() if "SHA256SUMS" not in name}
+    assert_refused(pack(unlisted), destination, "SHA256SUMS is missing")
+    evil = {**files, f"{folder}/SHA256SUMS": b"0" * 64 + b"  ../plan.json\n"}
+    assert_refused(pack(evil), destination, "accepted: <sha256>")
+
+
+def test_an_archive_without_a_plan_is_refused(pack, files, destination):
+    files.pop("plan.json")
+    assert_refused(pack(files), destination, "holds no plan.json")
+
+
+def test_verify_names_the_changed_file(tmp_path, plan):
+    run = factory.write_host(tmp_path, plan)
+    folder = run / "lab1" / "trials" / plan.trials[0].id
+    verify_trial(folder)
+    (folder / "wrk.txt").write_text("nicer figures")
+    with pytest.raises(DataError, match=r"wrk\.txt: differs from its checksum"):
+        verify_trial(folder)
+
+
+def test_a_trial_in_the_wrong_folder_or_run_is_named(tmp_path, plan):
+    run = factory.write_host(tmp_path, plan)
+    trials = run / "lab1" / "trials"
+    first, second = plan.trials[:2]
+    shutil.rmtree(trials / second.id)
+    shutil.copytree(trials / first.id, trials / second.id)
+    with pytest.raises(DataError, match="unlike its folder"):
+        load_run(run)
+    shutil.rmtree(trials / second.id)
+    other = factory.trial(second, plan, run_id="another")
+    (trials / second.id).mkdir()
+    for name, content in factory.trial_files(other).items():
+        (trials / second.id / name).write_bytes(content)
+    with pytest.raises(DataError, match="run_id is 'another'"):
+        load_run(run)
+
+
+def test_folders_being_written_are_passed_over(tmp_path, plan):
+    run = factory.write_host(tmp_path, plan)
+    (run / "lab1" / "trials" / ".partial-x").mkdir()
+    (run / "lab1" / ".incoming-x").mkdir()
+    assert len(load_run(run).hosts[0].trials) == len(plan.trials)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(DataError, match="no such run"):
+        load_run(tmp_path / "none")
+    with pytest.raises(DataError, match="was the run pulled"):
+        load_run(tmp_path)
