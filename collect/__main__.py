@@ -1,4 +1,4 @@
-"""`python -m collect` is the console script `serverbench`, for whoever knows only the interpreter."""
+"""`python -m collect`: the console script `serverbench`, where only the interpreter is known."""
 
 import sys
 

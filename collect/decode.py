@@ -86,7 +86,10 @@ def _decode_dataclass(kind: Any, data: object, where: str) -> object:  # noqa: A
 
 def _decode_scalar(kind: type, data: object, where: str) -> object:
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+        try:
+            return float(data)
+        except OverflowError:
+            raise DataError(f"{where}: got a number too large; accepted: float") from None
     if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
         raise DataError(f"{where}: got {data!r} ({_name(data)}); accepted: {kind.__name__}")
     return data

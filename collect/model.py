@@ -16,7 +16,7 @@ from collect.errors import DataError
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Interface = Literal["wsgi", "asgi"]
 Proxy = Literal["none", "caddy", "nginx"]
@@ -83,6 +83,8 @@ class Variant:
     """Knobs that this server has no setting for: shown as n/a."""
     socket_unit: str | None = None
     """The unit that holds the listening socket, stopped together with `unit`; None without one."""
+    twin_of: str | None = None
+    """Id of the variant that this one is an exact copy of, to measure what noise alone can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,20 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping:
+    """When a run may end before its last block; without `gap` it runs them all."""
+
+    min_blocks: int
+    gap: float | None = None
+    """Smallest relative difference worth knowing: 0.05 ends the run once every pair is either
+    separated or known to lie within 5 %."""
+    time_budget_s: float | None = None
+    """No block begins after this long; None: no limit."""
+    reruns_per_block: int = 0
+    """How many invalid trials are run once more at the end of a block."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything the host runner needs to know, written once before anything runs."""
 
@@ -117,6 +133,8 @@ class Plan:
     seed: int
     order: Order
     blocks: int
+    """Blocks planned: the most that will be run."""
+    stopping: Stopping
     address: str
     port: int
     load: Load
@@ -202,6 +220,11 @@ class CpuFigures:
     loadgen_s: float | None
     busy_s: float | None
     """All non-idle time of the host, whoever spent it."""
+    runner_s: float | None
+    """The runner itself, its sampler included."""
+    others: dict[str, float] | None
+    """CPU seconds of processes that are neither the service, wrk nor the runner, by name; only
+    those that matter. Databases the app uses (redis-server, postgres) are among them."""
     steal_ratio: float | None
     cores: int
 
@@ -231,6 +254,8 @@ class HostFigures:
     """Wall clock minus monotonic clock over the trial: not 0 when somebody set the clock."""
     canary_s: float | None
     """Time of a fixed piece of work on one core, just before the load."""
+    trend_ratio: float | None
+    """Throughput of the load's last third over its first third, from loopback traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +274,9 @@ class Trial:
     run_id: str
     host: str
     trial_id: str
+    """The planned trial's id; a re-run adds `--2`, `--3`, which no planned id can end with."""
+    attempt: int
+    """1, or more for a re-run of an invalid trial."""
     block: int
     position: int
     variant: str
@@ -266,6 +294,32 @@ class Trial:
     service: ServiceFigures | None
     host_state: HostFigures | None
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PairDecision:
+    """What is known of one pair on one endpoint when a run ended; ratios are a / b."""
+
+    endpoint: str
+    a: str
+    b: str
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    state: Literal["separated", "within_gap", "open"]
+    blocks_needed: int | None
+    """Estimate of further blocks until it is decided; 0 when it is, None where nobody can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`decision.json`: why a run ended, rewritten after every block."""
+
+    schema_version: int
+    run_id: str
+    blocks_done: int
+    reason: Literal["decided", "time_budget", "all_blocks", "going_on"]
+    pairs: tuple[PairDecision, ...]
 
 
 @dataclass(frozen=True, slots=True)

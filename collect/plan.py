@@ -21,7 +21,7 @@ from collect.inputs import (
     check_whole,
     select_endpoints,
 )
-from collect.model import SCHEMA_VERSION, Load, Order, Plan, PlannedTrial, Timing, Variant
+from collect.model import SCHEMA_VERSION, Load, Order, Plan, PlannedTrial, Stopping, Timing, Variant
 from collect.variants import expand_variants, plain
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
         seed=check_whole(seed, "bench_seed"),
         order=plain(order),
         blocks=check_whole(blocks, "bench_blocks", 1, _MAX_BLOCKS),
+        stopping=Stopping(min_blocks=check_whole(blocks, "bench_blocks", 1, _MAX_BLOCKS)),
         address=plain(address),
         port=check_whole(port, "port", 1, _MAX_PORT),
         load=check_load(load),

@@ -54,6 +54,8 @@ def cpu_figures(
         server_s=None if server_s is None else round(server_s, 4),
         loadgen_s=None if loadgen_s is None else round(loadgen_s, 4),
         busy_s=round(total_s - idle_s - (steal_s or 0.0), 2) if total_s > 0 else None,
+        runner_s=None,
+        others=None,
         steal_ratio=None if steal_s is None or total_s <= 0 else round(steal_s / total_s, 4),
         cores=cores,
     )
@@ -67,6 +69,7 @@ def host_figures(before: Counters, after: Counters, canary_s: float | None) -> H
         listen_overflows=None if overflows is None else int(overflows),
         clock_step_s=round(step_s, 4),
         canary_s=None if canary_s is None else round(canary_s, 5),
+        trend_ratio=None,
     )
 
 

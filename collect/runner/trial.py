@@ -199,6 +199,7 @@ class TrialRun:
             run_id=plan.run_id,
             host=plan.host,
             trial_id=planned.id,
+            attempt=1,
             block=planned.block,
             position=planned.position,
             variant=variant.id,

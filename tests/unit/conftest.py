@@ -12,12 +12,6 @@ import pytest
 DATA = Path(__file__).parent.parent / "data"
 
 
-def pytest_addoption(parser):
-    parser.addoption(
-        "--update-snapshots", action="store_true", help="write tests/data/ anew; then read the diff"
-    )
-
-
 @pytest.fixture
 def data():
     return DATA

@@ -137,6 +137,7 @@ def trial(planned: PlannedTrial | None = None, of: Plan | None = None, **changes
         run_id=of.run_id,
         host=of.host,
         trial_id=planned.id,
+        attempt=1,
         block=planned.block,
         position=planned.position,
         variant=variant.id,
@@ -150,9 +151,9 @@ def trial(planned: PlannedTrial | None = None, of: Plan | None = None, **changes
         load=of.load,
         wrk=wrk(rps, of.load),
         memory=MemoryFigures(round(pss * 0.8), pss, round(pss * 1.4), None, 0, 60, 0.98),
-        cpu=CpuFigures(40.0, 3.0, 50.0, 0.0, 2),
+        cpu=CpuFigures(40.0, 3.0, 50.0, 0.3, {}, 0.0, 2),
         service=ServiceFigures(variant.workers, variant.workers, 0.7, 100, 100, 0, 0),
-        host_state=HostFigures(0, 0.0, 0.05),
+        host_state=HostFigures(0, 0.0, 0.05, 1.0),
         outcome=Outcome("ok"),
     )
     return replace(healthy, **changes)
@@ -178,7 +179,7 @@ def closing(of: Plan, planned: PlannedTrial) -> Trial:
     return replace(
         healthy,
         wrk=replace(healthy.wrk, errors=Errors(0, requests, 0, 0, 0)),
-        host_state=HostFigures(1234, 0.0, 0.05),
+        host_state=HostFigures(1234, 0.0, 0.05, 1.0),
     )
 
 

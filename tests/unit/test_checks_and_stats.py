@@ -58,7 +58,11 @@ def with_service(**changes):
         (with_service(workers_seen=None), "valid", []),
         (with_service(restarts=1), "invalid", ["restarted"]),
         (with_service(oom_kills=2), "invalid", ["out_of_memory"]),
-        (replace(HEALTHY, host_state=HostFigures(7, 0.0, None)), "suspect", ["listen_overflows"]),
+        (
+            replace(HEALTHY, host_state=HostFigures(7, 0.0, None, None)),
+            "suspect",
+            ["listen_overflows"],
+        ),
         (
             replace(HEALTHY, memory=replace(HEALTHY.memory, coverage_ratio=0.3)),
             "suspect",

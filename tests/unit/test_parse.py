@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -128,9 +129,10 @@ def test_any_text_parses_or_fails_clearly(data_text, cut, junk, at):
 
 @pytest.fixture(scope="module")
 def data_text():
-    from conftest import DATA  # noqa: PLC0415
 
-    return (DATA / "wrk" / "ok-latency.txt").read_text(encoding="utf-8")
+    return (Path(__file__).parents[1] / "data" / "wrk" / "ok-latency.txt").read_text(
+        encoding="utf-8"
+    )
 
 
 @given(digits=st.text("0123456789", min_size=1, max_size=6000))
