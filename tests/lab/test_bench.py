@@ -181,6 +181,7 @@ def test_a_killed_playbook_does_not_hurt_the_run(deployed, results):
     """SIGKILL to the playbook in the middle; the same command then goes on and repeats nothing."""
     variables = {
         **SHORT,
+        "bench_load": {**SHORT["bench_load"], "duration_s": 4},
         "bench_blocks": 2,
         "bench_run_id": "killed",
         "bench_results_dir": str(results),
