@@ -76,7 +76,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-h
 lock: $(VENV)/.dev
 	$(UV_COMPILE) --python-version 3.11 pyproject.toml --extra install -o requirements.txt
 	$(UV_COMPILE) --python-version 3.11 pyproject.toml --extra dev app/requirements.in \
-	  -c requirements.txt -o requirements-dev.txt
+	  -c requirements.txt -c roles/server/files/requirements.in -o requirements-dev.txt
 	$(UV_COMPILE) --python-version 3.10 app/requirements.in roles/server/files/requirements.in \
 	  -o app/requirements.txt
 
