@@ -17,8 +17,11 @@ help:
 	@echo 'make lab-up     the lab host alone; also lab-down, lab-reset, lab-ssh'
 	@echo 'make lock       write the lock files anew'
 
+# Whoever is not root, and whose sudo wants a password, is asked for it.
+ASK = $$(test "$$(id -u)" = 0 || sudo -n true 2>/dev/null || echo --ask-become-pass)
+
 bench: $(VENV)/.run
-	$(BIN)/ansible-playbook bench.yml -i $(INVENTORY) $(ARGS)
+	@$(BIN)/ansible-playbook bench.yml -i $(INVENTORY) $(ASK) $(ARGS)
 
 test: $(VENV)/.dev test-packages lint
 	$(BIN)/pytest $(PYTEST_ARGS)
@@ -41,7 +44,7 @@ test-packages:
 	  'systemd=systemd-analyze=checks the rendered units'
 
 lab-up lab-down lab-reset: $(VENV)/.run
-	$(BIN)/ansible-playbook lab.yml -i $(INVENTORY) \
+	@$(BIN)/ansible-playbook lab.yml -i $(INVENTORY) $(ASK) \
 	  -e lab_host_state=$(subst lab-up,present,$(subst lab-down,absent,$(subst lab-reset,reset,$@))) $(ARGS)
 
 # The first lab host, or LAB_HOST=lab2.

@@ -30,9 +30,18 @@ def serverbench_plan(variables: dict[str, Any], host: str, cores: int | str) -> 
         raise AnsibleFilterError(str(error)) from None
 
 
+def serverbench_plan_differences(begun: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Name the parts in which two plans of one run differ; when they were made does not count."""
+    names = sorted({*begun, *now} - {"created_at"})
+    return [name for name in names if begun.get(name) != now.get(name)]
+
+
 class FilterModule:
     """What Ansible asks a filter plugin for."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters of this plugin."""
-        return {"serverbench_plan": serverbench_plan}
+        return {
+            "serverbench_plan": serverbench_plan,
+            "serverbench_plan_differences": serverbench_plan_differences,
+        }

@@ -23,6 +23,7 @@ _PACKAGES = {
     "iptables": ("iptables", "lets the lab host reach the package mirrors"),
     "openssh-client": ("ssh-keygen", "makes the lab's SSH keys"),
 }
+_PYTHON_APT = Path("/usr/lib/python3/dist-packages/apt/__init__.py")
 _MACHINES = ("x86_64", "aarch64")
 
 
@@ -39,6 +40,8 @@ def look() -> dict[str, Any]:
             for package, (program, purpose) in _PACKAGES.items()
             if shutil.which(program, path=SEARCH_PATH) is None and not Path(program).is_file()
         }
+        if missing and not _PYTHON_APT.is_file():
+            missing["python3-apt"] = "lets Ansible drive apt-get"
         if missing and shutil.which("apt-get", path=SEARCH_PATH) is None:
             problems.append(
                 f"the programs of {', '.join(missing)} (only Debian and Ubuntu are set up for you)"
