@@ -27,7 +27,7 @@ MAX_MEMBERS = 100_000
 _CHUNK_BYTES = 1 << 20
 _NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,200}")
 _LASTING = re.compile(r"plan\.json|host(\.[0-9]+)?\.json")
-"""Files at the top that never change; the others (progress) are replaced by newer ones."""
+"""Files at the top that never change; others (progress, decision) are replaced by newer ones."""
 _TRIAL_FILE_DEPTH = 3
 
 
@@ -44,7 +44,8 @@ def unpack(archive: Path, destination: Path) -> Unpacked:
 
     Accepted are regular files named `<file>` or `trials/<trial_id>/<file>`, and the folders above
     them; hidden ones (`.partial-…`: being written) are passed over. What is here already stays: the
-    same content is accepted again, other content is refused. Only progress is replaced.
+    same content is accepted again, other content is refused. Only what the runner itself rewrites
+    is replaced: progress, the decision, and the run's own list of checksums.
 
     Raises:
         DataError: the archive is cut off, damaged, too large or holds something else, a trial does
@@ -148,6 +149,9 @@ def _merge(archive: Path, incoming: Path, destination: Path) -> Unpacked:
             added.append(folder.name)
     # Nothing can be refused from here on. The plan goes first: a run without one cannot be read.
     (destination / TRIALS).mkdir(exist_ok=True)
+    if not (incoming / SUMS).exists():
+        # The run has gone on since the list was made, so it holds no longer.
+        (destination / SUMS).unlink(missing_ok=True)
     for path in sorted(incoming.iterdir(), key=lambda path: path.name != PLAN):
         here = destination / path.name
         if path.is_file() and not (_LASTING.fullmatch(path.name) and here.exists()):

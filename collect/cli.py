@@ -1,4 +1,4 @@
-"""The command line: `serverbench plan | pull | unpack | report`.
+"""The command line: `serverbench plan | pull | unpack | report | parse | verify | simulate`.
 
 Exit status: 0 done; 1 something the user can mend, said on one line; 2 a wrong command line.
 """
@@ -6,6 +6,7 @@ Exit status: 0 done; 1 something the user can mend, said on one line; 2 a wrong 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import re
@@ -14,16 +15,19 @@ import subprocess
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import collect
 from collect.archive import unpack
 from collect.errors import DataError, ServerbenchError
-from collect.model import Plan, dumps, load_plan
+from collect.model import Order, Plan, dumps, load_plan
 from collect.plan import estimate_s, plan_from_variables
 from collect.report import build_report, render_markdown, render_terminal
+from collect.report.parsed import parse_sources, render_parsed_json, render_parsed_table
 from collect.report.text import clean, load, seconds
+from collect.simulate import Setup, render_table, simulate
 from collect.store import PLAN, load_run
+from collect.verify import verify_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_pull(commands)
     _add_unpack(commands)
     _add_report(commands)
+    _add_parse(commands)
+    _add_simulate(commands)
+    _add_verify(commands)
     return parser
 
 
@@ -134,6 +141,77 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.set_defaults(run=_report)
 
 
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "verify",
+        help="compare a run's files with their checksums, and its report with them",
+        description="Compare every file of a run with its checksum, and the stored report.md with "
+        "what the raw files give. Names each that differs, is missing or does not belong there.",
+        epilog="Example: serverbench verify latest",
+    )
+    command.add_argument(
+        "run_name", metavar="RUN", help=f"a run id under results/, a folder, or {LATEST}"
+    )
+    command.set_defaults(run=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    found = verify_run(_find_run(options.run_name))
+    lines = [*found.problems, *(f"Note: {note}" for note in found.notes)]
+    count = len(found.problems)
+    end = "all as it was written" if not count else f"{count} problem{'s' if count > 1 else ''}"
+    _write("".join(f"{_one_line(line)}\n" for line in [*lines, f"{found.run_id}: {end}"]))
+    return 1 if count else 0
+
+
+def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "simulate",
+        help="try the comparing on synthetic hosts whose truth is known",
+        description="Plan, judge and compare synthetic runs, and count how often that is right.",
+        epilog="Example: serverbench simulate --runs 400 --blocks 10 --gap 0.05",
+    )
+    for name, help_text in (
+        ("runs", "synthetic hosts"),
+        ("blocks", "blocks of each run, at most"),
+        ("noise", "standard deviation of the host's log speed, with 10 minutes' correlation"),
+        ("throttle", "speed while throttled; 1: never"),
+        ("dwell-s", "mean seconds in either state of the throttle"),
+        ("trial-s", "seconds from one trial to the next"),
+        ("gap", "relative gap between neighbours, and the one that ends a run early"),
+        ("seed", "the same seed gives the same figures"),
+        ("drift", "change of the host's log speed in an hour"),
+        ("min-blocks", "with --stopping: blocks before the first look"),
+    ):
+        default = getattr(Setup(), name.replace("-", "_"))
+        command.add_argument(
+            f"--{name}", type=type(default), default=default, help=f"{help_text} (%(default)s)"
+        )
+    command.add_argument("--order", choices=get_args(Order), default="interleaved")
+    command.add_argument("--stopping", action="store_true", help="end once every pair is decided")
+    command.add_argument("--format", choices=["table", "json"], default="table")
+    command.set_defaults(run=_simulate)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    names = [field.name for field in dataclasses.fields(Setup)]
+    result = simulate(Setup(**{name: getattr(options, name) for name in names}))
+    _write(dumps(result) if options.format == "json" else render_table(result))
+    return 0
+
+
+def _add_parse(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "parse",
+        help="check what wrk printed, in any text: a log, notes, a blog post",
+        description="Find every output of wrk in texts, and say which of them to believe.",
+        epilog="Example: serverbench parse notes.md --format json",
+    )
+    command.add_argument("files", metavar="FILE", nargs="+", help="a text; - reads stdin")
+    command.add_argument("--format", choices=["table", "json"], default="table")
+    command.set_defaults(run=_parse)
+
+
 def _plan(options: argparse.Namespace) -> int:
     plan = plan_from_variables(
         _read_json(options.variables),
@@ -151,7 +229,7 @@ def _describe(plan: Plan) -> str:
     estimate = estimate_s(plan)
     lines = [
         (
-            f"{plan.host}: {plan.blocks} blocks, {plan.order}, seed {plan.seed}, "
+            f"{plan.host}: {_blocks(plan)}, {plan.order}, seed {plan.seed}, "
             f"{load(plan.load)} after {plan.load.warmup_s:g} s warm-up"
         ),
         "",
@@ -173,7 +251,21 @@ def _describe(plan: Plan) -> str:
             f"{seconds(estimate.warmup_s)} warm-up, {seconds(estimate.switching_s)} switching"
         ),
     ]
+    if _may_end_early(plan):
+        least = estimate_s(plan, plan.stopping.min_blocks)
+        lines.append(
+            f"Less if it is decided before the last block: {seconds(least.total_s)} at least"
+        )
     return "\n".join(lines) + "\n"
+
+
+def _may_end_early(plan: Plan) -> bool:
+    return plan.stopping.gap is not None and plan.stopping.min_blocks < plan.blocks
+
+
+def _blocks(plan: Plan) -> str:
+    least = f"{plan.stopping.min_blocks} to " if _may_end_early(plan) else ""
+    return f"{least}{plan.blocks} blocks"
 
 
 def _pull(options: argparse.Namespace) -> int:
@@ -226,6 +318,16 @@ def _report(options: argparse.Namespace) -> int:
         _write(page)
     else:
         _write_file(options.output, page)
+    return 0
+
+
+def _parse(options: argparse.Namespace) -> int:
+    outputs, problems = parse_sources(options.files)
+    if outputs:
+        render = render_parsed_json if options.format == "json" else render_parsed_table
+        _write(render(outputs))
+    if problems:
+        raise DataError("; ".join(problems))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Check and type what a plan is made of: endpoints, load, timing, numbers and names.
+"""Check and type what a plan is made of: endpoints, load, timing, blocks, numbers and names.
 
 Pure. Everything arrives as Ansible hands it over; what does not fit is a `DataError` that names the
 variable, what it got and what is accepted.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from collect.decode import decode
 from collect.errors import DataError
-from collect.model import Endpoint, Load, Timing
+from collect.model import Endpoint, Load, Stopping, Timing
 from collect.variants import plain
 
 if TYPE_CHECKING:
@@ -22,9 +22,18 @@ if TYPE_CHECKING:
 ENDPOINTS = "app_endpoints"
 LOAD = "bench_load"
 TIMING = "bench_timing"
+BLOCKS = "bench_blocks"
+DECIDE = "bench_decide"
+TIME_BUDGET = "bench_time_budget_s"
+RERUNS = "bench_reruns_per_block"
+
+_MAX_BLOCKS = 999
+_MAX_RERUNS = 999
+_NULL = ("", "null", "none")
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ENDPOINT_NAME = re.compile(r"[a-z0-9_-]+")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 _METHOD = re.compile(r"[A-Z]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_A_PATH = re.compile(r"[^!-~]")
@@ -149,6 +158,70 @@ def _number(text: str) -> object:
     if re.fullmatch(r"[+-]?[0-9]{1,15}\.[0-9]{1,15}", text.strip()):
         return float(text)
     return text
+
+
+def check_blocks(
+    blocks: object, decide: object, time_budget_s: object, reruns_per_block: object
+) -> tuple[int, Stopping]:
+    """Return the most blocks to run, and when a run may end before that.
+
+    Args:
+        blocks: a whole number, or `{min, max}`.
+        decide: `{gap: 5%}` (or 0.05), or null.
+        time_budget_s: whole seconds, or null.
+        reruns_per_block: a whole number from 0.
+
+    Raises:
+        DataError: one of them does not fit; the message names it.
+    """
+    known = plain(blocks)
+    if isinstance(known, dict):
+        _check_keys(known, BLOCKS, ("min", "max"))
+        most = check_whole(known["max"], f"{BLOCKS}.max", 1, _MAX_BLOCKS)
+        least = check_whole(known["min"], f"{BLOCKS}.min", 1, most)
+    else:
+        try:
+            most = least = check_whole(known, BLOCKS, 1, _MAX_BLOCKS)
+        except DataError as error:
+            raise DataError(f"{error}, or {{min: 5, max: 10}}") from None
+    budget = None
+    if not _is_null(time_budget_s):
+        budget = float(check_whole(time_budget_s, TIME_BUDGET, 1))
+    reruns = check_whole(reruns_per_block, RERUNS, 0, _MAX_RERUNS)
+    return most, Stopping(least, _check_gap(decide), budget, reruns)
+
+
+def _check_gap(decide: object) -> float | None:
+    if _is_null(decide):
+        return None
+    known = plain(decide)
+    if not isinstance(known, dict):
+        raise DataError(f"{DECIDE}: got {known!r}; accepted: {{gap: 5%}}, or null")
+    _check_keys(known, DECIDE, ("gap",))
+    if _is_null(known["gap"]):
+        return None
+    value = _number(known["gap"]) if isinstance(known["gap"], str) else known["gap"]
+    if isinstance(value, str) and (found := _PERCENT.fullmatch(value.strip())):
+        value = float(found[1]) / 100
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1:
+        return float(value)
+    raise DataError(
+        f"{DECIDE}.gap: got {known['gap']!r}; accepted: a share such as 5% or 0.05, above 0 and "
+        "below 100%, or null"
+    )
+
+
+def _check_keys(data: Mapping[str, Any], where: str, names: tuple[str, ...]) -> None:
+    if unknown := sorted(set(map(str, data)) - set(names)):
+        raise DataError(f"{where}: unknown {', '.join(unknown)}; accepted: {', '.join(names)}")
+    for name in names:
+        if name not in data:
+            raise DataError(f"{where}: {name} is missing; accepted: {{{', '.join(names)}}}")
+
+
+def _is_null(value: object) -> bool:
+    """Tell whether nothing was given; `-e bench_decide=null` hands over text."""
+    return value is None or (isinstance(value, str) and value.strip().lower() in _NULL)
 
 
 def check_whole(

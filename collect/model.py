@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from collect.decode import decode, encode
 from collect.errors import DataError
+from collect.upgrade import upgrade
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from collect.upgrade import Kind
 
 SCHEMA_VERSION = 2
 
@@ -347,14 +350,20 @@ def load_plan(path: Path) -> Plan:
     """Read `plan.json`.
 
     Raises:
-        DataError: the file is not JSON, has another schema version, or does not fit the schema.
+        DataError: the file is not JSON, was written by a newer serverbench, or does not fit the
+            schema. What an older one wrote is upgraded.
     """
-    return decode(Plan, _versioned(path), str(path))
+    return decode(Plan, _versioned(path, "plan"), str(path))
 
 
 def load_trial(path: Path) -> Trial:
     """Read `trial.json`; errors as in `load_plan`."""
-    return decode(Trial, _versioned(path), str(path))
+    return decode(Trial, _versioned(path, "trial"), str(path))
+
+
+def load_decision(path: Path) -> Decision:
+    """Read `decision.json`; errors as in `load_plan`."""
+    return decode(Decision, _versioned(path, "decision"), str(path))
 
 
 def dumps(value: object) -> str:
@@ -362,7 +371,7 @@ def dumps(value: object) -> str:
     return json.dumps(encode(value), indent=2, ensure_ascii=False) + "\n"
 
 
-def _versioned(path: Path) -> dict[str, Any]:
+def _versioned(path: Path, kind: Kind) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -371,9 +380,4 @@ def _versioned(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not JSON ({error}); was the copy cut off?") from error
     if not isinstance(data, dict):
         raise DataError(f"{path}: holds {type(data).__name__}; accepted: a mapping")
-    version = data.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise DataError(
-            f"{path}: schema_version is {version!r}; this serverbench reads {SCHEMA_VERSION}"
-        )
-    return data
+    return upgrade(data, kind, SCHEMA_VERSION, str(path))

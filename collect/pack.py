@@ -10,6 +10,7 @@ to do can tell so by a name or a checksum.
 from __future__ import annotations
 
 import argparse
+import ast
 import gzip
 import hashlib
 import json
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _PACKAGE = Path(__file__).parent
-_SHARED = ("__init__.py", "decode.py", "errors.py", "model.py")
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # The earliest a zip can hold.
 _MAIN = """\
 import sys
@@ -57,9 +57,11 @@ class Entry:
 
 
 def pack_runner(output: Path) -> dict[str, Any]:
-    """Write the runner as a zipapp; leave the file alone if it holds the same already."""
-    sources = [*(_PACKAGE / name for name in _SHARED), *(_PACKAGE / "runner").glob("*.py")]
-    files = {f"collect/{path.relative_to(_PACKAGE).as_posix()}": path for path in sources}
+    """Write the runner as a zipapp; leave the file alone if it holds the same already.
+
+    With it goes every module of `collect` that it imports, directly or not, and nothing else.
+    """
+    files = {f"collect/{path.relative_to(_PACKAGE).as_posix()}": path for path in _runner_files()}
     content = BytesIO()
     content.write(b"#!/usr/bin/env python3\n")
     # Stored, not deflated: the bytes must not hang on the version of zlib.
@@ -95,6 +97,48 @@ def pack_release(source: Path, output_dir: Path) -> dict[str, Any]:
     if changed:
         _replace(path, _archive(entries), 0o644)
     return {"id": release, "path": str(path), "files": len(entries), "changed": changed}
+
+
+def _runner_files() -> set[Path]:
+    waiting = [_PACKAGE / "__init__.py", *(_PACKAGE / "runner").glob("*.py")]
+    found: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for name in sorted(imported_modules(path.read_text(encoding="utf-8"))):
+            if name.startswith("collect."):
+                waiting += _files_of(name)
+    return found
+
+
+def imported_modules(source: str) -> set[str]:
+    """Return the dotted names that running the source may import; those for types only are not.
+
+    `from collect.x import y` gives `collect.x` and `collect.x.y`: y may be a module.
+    """
+    names: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def _files_of(name: str) -> list[Path]:
+    """Return a module's file, with `__init__.py` of the packages above it; none for no module."""
+    parts = name.split(".")[1:]
+    files = [_PACKAGE.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+    files.append(_PACKAGE.joinpath(*parts).with_suffix(".py"))
+    return [path for path in files if path.is_file()]
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

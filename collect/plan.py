@@ -9,10 +9,15 @@ import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
+from collect.attempts import looks_like_rerun
 from collect.errors import DataError
 from collect.inputs import (
+    DECIDE,
     ENDPOINTS,
+    RERUNS,
+    TIME_BUDGET,
     TIMING,
+    check_blocks,
     check_date,
     check_endpoints,
     check_folder_name,
@@ -21,7 +26,8 @@ from collect.inputs import (
     check_whole,
     select_endpoints,
 )
-from collect.model import SCHEMA_VERSION, Load, Order, Plan, PlannedTrial, Stopping, Timing, Variant
+from collect.model import SCHEMA_VERSION, Load, Order, Plan, PlannedTrial, Timing, Variant
+from collect.twin import TWIN, add_twin
 from collect.variants import expand_variants, plain
 
 if TYPE_CHECKING:
@@ -36,7 +42,9 @@ STOP_S = 1.0
 TRIAL_OVERHEAD_S = 1.5
 """Around each load: both body checks, the canary, the first and last sample, writing the folder."""
 
-_MAX_BLOCKS = 999
+DEFAULT_RERUNS = 2
+"""Chance spoils a trial now and then; a block in which more fail has another trouble."""
+
 _MAX_PORT = 65535
 
 
@@ -58,13 +66,16 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
     variants: Sequence[Variant],
     endpoints: object,
     load: Load | Mapping[str, Any],
-    blocks: int | str,
+    blocks: int | str | Mapping[str, Any],
     seed: int | str,
     order: str,
     address: str,
     port: int | str,
     timing: Timing | Mapping[str, Any] | None,
     created_at: str,
+    decide: Mapping[str, Any] | str | None = None,
+    time_budget_s: int | str | None = None,
+    reruns_per_block: int | str = DEFAULT_RERUNS,
 ) -> Plan:
     """Return the plan of one host.
 
@@ -77,13 +88,18 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
         variants: what `expand_variants` returned.
         endpoints: list of `{name, path, method, headers, body, expect}`.
         load: `{threads, connections, duration_s, warmup_s, timeout_s}`, whole seconds.
-        blocks: how often every variant x endpoint is measured.
+        blocks: how often every variant x endpoint is measured: a number, or `{min, max}`.
         seed: any whole number.
         order: `interleaved` or `sequential`.
         address: where the variant listens on the host.
         port: as `address`.
         timing: `{ready_timeout_s, stop_timeout_s, sample_interval_s}`; null takes the defaults.
         created_at: ISO 8601.
+        decide: `{gap: 5%}` lets the run end from `blocks.min` on, once every pair is separated or
+            known to lie within the gap; null runs all blocks. Sequential order always does, since
+            none of its blocks is whole before the last variant has run.
+        time_budget_s: no block begins after this long; null is no limit.
+        reruns_per_block: how many invalid trials are run once more at the end of a block.
 
     Raises:
         DataError: an argument does not fit; the message names its variable.
@@ -96,6 +112,14 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
     checked = check_endpoints(endpoints)
     if not variants:
         raise DataError("variants: got nothing; accepted: at least one, see bench_matrix")
+    most, stopping = check_blocks(blocks, decide, time_budget_s, reruns_per_block)
+    if order == "sequential":
+        if stopping.time_budget_s is not None:
+            raise DataError(
+                f"{TIME_BUDGET}: got {time_budget_s!r} with bench_order: sequential, which would "
+                "leave the last variants out; accepted: null"
+            )
+        stopping = replace(stopping, min_blocks=most, gap=None)
     plan = Plan(
         schema_version=SCHEMA_VERSION,
         run_id=plain(run_id),
@@ -103,8 +127,8 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
         created_at=plain(created_at),
         seed=check_whole(seed, "bench_seed"),
         order=plain(order),
-        blocks=check_whole(blocks, "bench_blocks", 1, _MAX_BLOCKS),
-        stopping=Stopping(min_blocks=check_whole(blocks, "bench_blocks", 1, _MAX_BLOCKS)),
+        blocks=most,
+        stopping=stopping,
         address=plain(address),
         port=check_whole(port, "port", 1, _MAX_PORT),
         load=check_load(load),
@@ -140,6 +164,7 @@ def plan_from_variables(
         data["bench_profiles"],
         cores,
     )
+    variants = add_twin(variants, data.get(TWIN, False))
     return make_plan(
         run_id=data.get("bench_run_id") or "not-named-yet",
         host=host,
@@ -153,15 +178,24 @@ def plan_from_variables(
         port=data.get("bench_port", 9875),
         timing=data.get(TIMING),
         created_at=created_at,
+        decide=data.get(DECIDE),
+        time_budget_s=data.get(TIME_BUDGET),
+        reruns_per_block=data.get(RERUNS, DEFAULT_RERUNS),
     )
 
 
-def estimate_s(plan: Plan) -> Estimate:
-    """Say how long the plan takes, in seconds; servers that fail to start take longer."""
-    trials = len(plan.trials)
+def estimate_s(plan: Plan, blocks: int | None = None) -> Estimate:
+    """Say how long the plan takes, in seconds; servers that fail and trials run twice take longer.
+
+    Args:
+        plan: what is to run.
+        blocks: how many blocks, if it ends early; all of them if left out.
+    """
+    chosen = [trial for trial in plan.trials if blocks is None or trial.block <= blocks]
+    trials = len(chosen)
     starts = sum(
         1
-        for previous, trial in zip((None, *plan.trials), plan.trials, strict=False)
+        for previous, trial in zip((None, *chosen), chosen, strict=False)
         if previous is None or (previous.block, previous.variant) != (trial.block, trial.variant)
     )
     load_s = trials * plan.load.duration_s
@@ -194,6 +228,11 @@ def _trials(plan: Plan) -> tuple[PlannedTrial, ...]:
     trials = []
     for position, (block, variant_id, name) in enumerate(pairs, start=1):
         trial_id = f"b{block:02d}-{variant_id}-{name}"
+        if looks_like_rerun(trial_id):
+            raise DataError(
+                f"{ENDPOINTS}: {name!r} gives the trial id {trial_id}, which would be a second "
+                "attempt; accepted: a name that does not end with two hyphens and a number"
+            )
         if trial_id in seen:
             # `x-wsgi` + `caddy-health` and `x-wsgi-caddy` + `health` would share a folder.
             raise DataError(

@@ -1,6 +1,6 @@
 """Where results live, and how to read them back.
 
-    results/<run_id>/<host>/plan.json, host.json, progress.json, …
+    results/<run_id>/<host>/plan.json, host.json, decision.json, progress.json, SHA256SUMS, …
     results/<run_id>/<host>/trials/<trial_id>/trial.json, wrk.txt, …, SHA256SUMS
 
 Raw data is append-only (see `collect.archive` for how it gets here); everything a report says is
@@ -9,27 +9,36 @@ rebuilt from it, offline.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from collect.attempts import split_attempt
 from collect.errors import DataError
-from collect.model import Plan, PlannedTrial, Trial, load_plan, load_trial
+from collect.model import (
+    Decision,
+    Plan,
+    PlannedTrial,
+    Trial,
+    load_decision,
+    load_plan,
+    load_trial,
+)
+from collect.sums import SUMS, digest, folder_problems
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+__all__ = ["SUMS", "HostRun", "Run", "StoredTrial", "digest", "load_run", "verify_trial"]
+
 PLAN = "plan.json"
+DECISION = "decision.json"
 HOST = "host.json"
 PROGRESS = "progress.json"
 TRIALS = "trials"
 TRIAL = "trial.json"
 WRK_TEXT = "wrk.txt"
-SUMS = "SHA256SUMS"
-
-_SUM_LINE = re.compile(r"(?P<sum>[0-9a-f]{64}) [ *](?P<name>[^/\x00-\x1f]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +78,36 @@ class HostRun:
     facts: HostFacts
     changed_facts: tuple[str, ...]
     """Names of `host.N.json`: a resumed run found another kernel, memory, package, …"""
+    decision: Decision | None
+    """Why the run ended, or that it goes on; None before its first block was whole, and in runs of
+    an older serverbench."""
     trials: tuple[StoredTrial, ...]
-    """In the order of the plan."""
+    """In the order of the plan; every attempt, a second one right after the first."""
     missing: tuple[PlannedTrial, ...]
+    """Planned trials that are not here yet. Those of blocks that a run did without are not among
+    them."""
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks the run has: fewer than planned where it ended early."""
+        return _blocks(self.plan, self.decision)
+
+    @property
+    def reruns(self) -> tuple[StoredTrial, ...]:
+        """Second attempts."""
+        return tuple(stored for stored in self.trials if stored.trial.attempt > 1)
+
+    def counted(self, is_valid: Callable[[Trial], bool]) -> tuple[StoredTrial, ...]:
+        """Return one trial for each variant, endpoint and block, in the order of the plan.
+
+        The last attempt that is valid counts; where none is, the last one stands for the cell.
+        """
+        cells: dict[str, StoredTrial] = {}
+        for stored in self.trials:
+            planned, _ = split_attempt(stored.trial.trial_id)
+            if planned not in cells or is_valid(stored.trial) or not is_valid(cells[planned].trial):
+                cells[planned] = stored
+        return tuple(cells.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,33 +146,8 @@ def verify_trial(folder: Path, where: str | None = None) -> None:
     Raises:
         DataError: a file is missing, changed or not listed; the message names it.
     """
-    name = where or str(folder)
-    try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{name}: {SUMS} is missing or unreadable; pull the trial again") from error
-    listed = set()
-    for line in lines:
-        match = _SUM_LINE.fullmatch(line)
-        if match is None or match["name"] in {".", ".."}:
-            raise DataError(f"{name}/{SUMS}: got {line!r}; accepted: <sha256>  <file name>")
-        path = folder / match["name"]
-        if not path.is_file() or path.is_symlink():
-            raise DataError(f"{name}/{match['name']}: listed in {SUMS} but missing")
-        if digest(path) != match["sum"]:
-            raise DataError(f"{name}/{match['name']}: differs from its checksum in {SUMS}")
-        listed.add(match["name"])
-    for path in sorted(folder.iterdir()):
-        if path.name not in listed | {SUMS}:
-            raise DataError(f"{name}/{path.name}: not listed in {SUMS}")
-    if TRIAL not in listed:
-        raise DataError(f"{name}: holds no {TRIAL}")
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    for problem in folder_problems(folder, where or str(folder), (TRIAL,)):
+        raise DataError(problem)
 
 
 def _load_host(folder: Path) -> HostRun:
@@ -152,26 +163,55 @@ def _load_host(folder: Path) -> HostRun:
             raise DataError(f"{path / TRIAL}: trial_id is {trial.trial_id!r}, unlike its folder")
         by_id[path.name] = StoredTrial(path, trial)
     planned = {trial.id for trial in plan.trials}
-    if strangers := sorted(set(by_id) - planned):
+    if strangers := sorted(name for name in by_id if split_attempt(name)[0] not in planned):
         raise DataError(
             f"{trials / strangers[0]}: not in {PLAN}; a run's folder holds the trials of one plan"
         )
     for stored in by_id.values():
         _check_belongs(stored, plan)
+    decision = _load_decision(folder / DECISION, plan)
+    places = {trial.id: trial.position for trial in plan.trials}
+
+    def place(stored: StoredTrial) -> tuple[int, int]:
+        name, attempt = split_attempt(stored.trial.trial_id)
+        return places[name], attempt
+
     return HostRun(
         name=folder.name,
         folder=folder,
         plan=plan,
         facts=_load_facts(folder / HOST),
         changed_facts=tuple(sorted(path.name for path in folder.glob("host.*.json"))),
-        trials=tuple(by_id[trial.id] for trial in plan.trials if trial.id in by_id),
-        missing=tuple(trial for trial in plan.trials if trial.id not in by_id),
+        decision=decision,
+        trials=tuple(sorted(by_id.values(), key=place)),
+        missing=tuple(
+            trial
+            for trial in plan.trials
+            if trial.id not in by_id and trial.block <= _blocks(plan, decision)
+        ),
     )
 
 
+def _load_decision(path: Path, plan: Plan) -> Decision | None:
+    if not path.exists():
+        return None
+    decision = load_decision(path)
+    if decision.run_id != plan.run_id:
+        raise DataError(f"{path}: run_id is {decision.run_id!r}, but {plan.run_id!r} in {PLAN}")
+    return decision
+
+
+def _blocks(plan: Plan, decision: Decision | None) -> int:
+    if decision is None or decision.reason == "going_on":
+        return plan.blocks
+    return min(plan.blocks, decision.blocks_done)
+
+
 def _check_belongs(stored: StoredTrial, plan: Plan) -> None:
-    planned = next(trial for trial in plan.trials if trial.id == stored.trial.trial_id)
+    planned_id, attempt = split_attempt(stored.trial.trial_id)
+    planned = next(trial for trial in plan.trials if trial.id == planned_id)
     for name, got, wanted in (
+        ("attempt", stored.trial.attempt, attempt),
         ("run_id", stored.trial.run_id, plan.run_id),
         ("variant", stored.trial.variant, planned.variant),
         ("endpoint", stored.trial.endpoint, planned.endpoint),

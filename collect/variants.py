@@ -100,7 +100,10 @@ class CatalogueEntry:
 
     package: str
     interfaces: tuple[Interface, ...]
-    not_honoured: tuple[str, ...] = ()
+    not_honoured: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By interface: the knobs it has no setting for there."""
+    prefork: bool = False
+    """It has no workers of its own: several are several processes on one systemd socket."""
     notes: str = ""
 
 
@@ -186,11 +189,16 @@ def _catalogue(data: object) -> dict[str, CatalogueEntry]:
     servers = decode(dict[str, CatalogueEntry], plain(data), CATALOGUE)
     for name, entry in servers.items():
         _check_name(name, CATALOGUE)
-        if unknown := [knob for knob in entry.not_honoured if knob not in KNOBS]:
-            raise DataError(
-                f"{CATALOGUE}.{name}.not_honoured: got {', '.join(unknown)}; "
-                f"accepted: {', '.join(KNOBS)}"
-            )
+        for interface, knobs in entry.not_honoured.items():
+            where = f"{CATALOGUE}.{name}.not_honoured"
+            if interface not in entry.interfaces:
+                raise DataError(
+                    f"{where}: got {interface!r}; accepted: {', '.join(entry.interfaces)}"
+                )
+            if unknown := [knob for knob in knobs if knob not in KNOBS]:
+                raise DataError(
+                    f"{where}.{interface}: got {', '.join(unknown)}; accepted: {', '.join(KNOBS)}"
+                )
     return servers
 
 
@@ -244,9 +252,10 @@ def _variant(
         **profile.servers.get(entry.server, {}),
         **profile.servers.get(pair, {}),
     }
+    not_honoured = known.not_honoured.get(entry.interface, ())
     # What a server cannot honour is not asked of it, so that nothing acts on it by half.
     knobs = {
-        name: knob.default if knobs.get(name) is None or name in known.not_honoured else knobs[name]
+        name: knob.default if knobs.get(name) is None or name in not_honoured else knobs[name]
         for name, knob in KNOBS.items()
     }
     if knobs["workers"] is None:
@@ -257,6 +266,8 @@ def _variant(
         )
     if knobs["workers"] == PER_CORE:
         knobs["workers"] = cores
+    if known.prefork and knobs["workers"] > 1:
+        knobs["socket"] = True
     proxy = "" if entry.proxy == "none" else f"-{entry.proxy}"
     variant_id = f"{pair}{proxy}{suffix}"
     return Variant(
@@ -269,7 +280,7 @@ def _variant(
         socket_unit=f"serverbench-{variant_id}.socket" if knobs["socket"] else None,
         workers=knobs["workers"],
         knobs=knobs,
-        not_honoured=known.not_honoured,
+        not_honoured=not_honoured,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from collect.checks import Reason, Verdict, verdict
@@ -108,13 +108,17 @@ def build_report(run: Run) -> Report:
 
 def _host(run: Run, host: HostRun) -> HostReport:
     judged = [(stored, verdict(stored.trial)) for stored in host.trials]
+    counted = host.counted(lambda trial: verdict(trial).status != "invalid")
     notes = _notes(judged)
     letters = {note.reason.code: note.mark for note in notes}
     lines = tuple(
         TrialLine(stored, judgement, _marks(judgement, letters)) for stored, judgement in judged
     )
-    plan = host.plan
-    endpoints = tuple(_endpoint(plan, endpoint, lines) for endpoint in plan.endpoints)
+    # A run that ended early has fewer blocks than were planned, and is none the worse for it.
+    plan = replace(host.plan, blocks=host.blocks)
+    # Of two attempts one counts; both are shown, and an invalid one among what was left out.
+    ranked = tuple(line for line in lines if line.stored in counted)
+    endpoints = tuple(_endpoint(plan, endpoint, ranked) for endpoint in plan.endpoints)
     left_out = tuple(line for line in lines if line.verdict.status == "invalid")
     missing = tuple(trial.id for trial in host.missing)
     return HostReport(

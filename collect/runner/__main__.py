@@ -65,7 +65,11 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
         signal.signal(number, _stop)
     try:
         check_tools(options.wrk, options.wrk_script)
-        host.write_facts(options.run_dir, host.collect_facts(options.venv, options.wrk), _log)
+        host.write_facts(
+            options.run_dir,
+            host.collect_facts(options.venv, options.wrk, options.memory_limit_bytes),
+            _log,
+        )
         bench = Bench(
             clock=clock,
             services=Systemd(),
@@ -76,7 +80,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
             cores=usable_cores(),
             log=_log,
         )
-        warning = Loop(plan, bench, progress, options.run_dir / "restore.json").run()
+        warning = Loop(plan, bench, progress, options.run_dir).run()
         progress.end("done", warning)
     except StopRequested:
         _log("stopped; the same command goes on where it was")
@@ -130,6 +134,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--wrk-script", type=Path, required=True, help="report.lua")
     parser.add_argument("--wrk", default="wrk", help="the wrk program (default: %(default)s)")
+    parser.add_argument(
+        "--memory-limit-bytes",
+        type=int,
+        help="memory limit that holds from outside, where a container cannot see it",
+    )
     parser.add_argument("--venv", type=Path, help="the servers' virtual environment, for versions")
     parser.add_argument(
         "--lock-file", type=Path, default=LOCK_FILE, help="one per host (default: %(default)s)"

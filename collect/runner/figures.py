@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from collect.model import CpuFigures, HostFigures, MemoryFigures
+from collect.runner import others as everybody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from collect.runner.others import Processes
     from collect.runner.seams import Counters, Memory, Sample
 
 _IDLE = ("idle", "iowait")
 _STEAL = "steal"
+TREND_MIN_SAMPLES = 6
+"""Fewer say too little of where a third begins."""
+TREND_MIN_S = 2.0
+"""A shorter load is all start and end."""
 
 
 def memory_figures(
@@ -39,7 +46,11 @@ def memory_figures(
 
 
 def cpu_figures(
-    before: Counters, after: Counters, loadgen_s: float | None, cores: int
+    before: Counters,
+    after: Counters,
+    loadgen_s: float | None,
+    others: tuple[Processes, Processes] | None,
+    cores: int,
 ) -> CpuFigures:
     """Take the differences of the CPU counters.
 
@@ -50,18 +61,25 @@ def cpu_figures(
     idle_s = sum(spent.get(kind, 0.0) for kind in _IDLE)
     steal_s = spent.get(_STEAL)
     server_s = _growth(before.server_cpu_s, after.server_cpu_s)
+    runner_s = _growth(before.runner_cpu_s, after.runner_cpu_s)
     return CpuFigures(
         server_s=None if server_s is None else round(server_s, 4),
         loadgen_s=None if loadgen_s is None else round(loadgen_s, 4),
         busy_s=round(total_s - idle_s - (steal_s or 0.0), 2) if total_s > 0 else None,
-        runner_s=None,
-        others=None,
+        runner_s=None if runner_s is None else round(runner_s, 4),
+        others=None if others is None else everybody.spent(*others),
         steal_ratio=None if steal_s is None or total_s <= 0 else round(steal_s / total_s, 4),
         cores=cores,
     )
 
 
-def host_figures(before: Counters, after: Counters, canary_s: float | None) -> HostFigures:
+def host_figures(
+    before: Counters,
+    after: Counters,
+    canary_s: float | None,
+    samples: Sequence[Sample],
+    duration_s: float,
+) -> HostFigures:
     """Take the differences of the host's counters."""
     overflows = _growth(before.listen_overflows, after.listen_overflows)
     step_s = (after.wall_s - before.wall_s) - (after.monotonic_s - before.monotonic_s)
@@ -69,8 +87,34 @@ def host_figures(before: Counters, after: Counters, canary_s: float | None) -> H
         listen_overflows=None if overflows is None else int(overflows),
         clock_step_s=round(step_s, 4),
         canary_s=None if canary_s is None else round(canary_s, 5),
-        trend_ratio=None,
+        trend_ratio=trend_ratio(samples, duration_s),
     )
+
+
+def trend_ratio(samples: Sequence[Sample], duration_s: float) -> float | None:
+    """Return the traffic of the load's last third over that of its first.
+
+    1 is steady. The bytes at each third are interpolated between samples. The end is the load's own
+    and not the last sample's, which comes only after wrk has ended. None with too few samples, a
+    load too short, or a first third without traffic.
+    """
+    points = [(s.t_s, s.loopback_bytes) for s in samples if s.loopback_bytes is not None]
+    if len(points) < TREND_MIN_SAMPLES:
+        return None
+    begin_s = points[0][0]
+    span_s = min(points[-1][0] - begin_s, duration_s)
+    if span_s < TREND_MIN_S:
+        return None
+    marks = [_bytes_at(points, begin_s + span_s * third / 3) for third in range(4)]
+    first, last = marks[1] - marks[0], marks[3] - marks[2]
+    return round(last / first, 4) if first > 0 and last >= 0 else None
+
+
+def _bytes_at(points: Sequence[tuple[float, int]], t_s: float) -> float:
+    for (left_s, left), (right_s, right) in pairwise(points):
+        if t_s <= right_s and right_s > left_s:
+            return left + (right - left) * (t_s - left_s) / (right_s - left_s)
+    return float(points[-1][1])
 
 
 def oom_kills(before: Counters, after: Counters, result: str) -> int | None:

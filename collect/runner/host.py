@@ -22,8 +22,17 @@ _CGROUP = Path("/sys/fs/cgroup")
 _CGROUP_V1_UNLIMITED = 2**60
 
 
-def collect_facts(venv: Path | None, wrk: str) -> dict[str, Any]:
-    """Look at the host. What cannot be told is None."""
+def collect_facts(
+    venv: Path | None, wrk: str, stated_limit_bytes: int | None = None
+) -> dict[str, Any]:
+    """Look at the host. What cannot be told is None.
+
+    Args:
+        venv: virtual environment of the servers, for package versions.
+        wrk: the wrk program.
+        stated_limit_bytes: memory limit that holds from outside, where a container cannot see it.
+    """
+    limits = [limit for limit in (memory_limit(), stated_limit_bytes) if limit is not None]
     return {
         "schema_version": 1,
         "hostname": platform.node() or None,
@@ -33,7 +42,7 @@ def collect_facts(venv: Path | None, wrk: str) -> dict[str, Any]:
         "cpu_model": _cpu_model(),
         "cores": usable_cores(),
         "memory_total_bytes": psutil.virtual_memory().total,
-        "memory_limit_bytes": memory_limit(),
+        "memory_limit_bytes": min(limits, default=None),
         "swap_total_bytes": psutil.swap_memory().total,
         "virtualisation": _first_line(["systemd-detect-virt"]),
         "python": platform.python_version(),

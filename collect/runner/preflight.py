@@ -6,11 +6,13 @@ is a file that somebody may have edited.
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from collect.attempts import looks_like_rerun
 from collect.errors import DataError, ServerbenchError
 
 if TYPE_CHECKING:
@@ -46,12 +48,17 @@ def _problems(plan: Plan) -> Iterator[str]:
     if not 0 < plan.port < 65536:  # noqa: PLR2004 - the size of a port number
         yield f"port: got {plan.port}; accepted: 1 to 65535"
     yield from _load_problems(plan)
+    yield from _stopping_problems(plan)
     for variant in plan.variants:
         for unit in filter(None, (variant.unit, variant.socket_unit)):
             if not _UNIT.fullmatch(unit):
                 yield f"variants.{variant.id}: got unit {unit!r}; accepted: NAME.service"
     for endpoint in plan.endpoints:
         yield from _endpoint_problems(endpoint)
+    yield from _trial_problems(plan)
+
+
+def _trial_problems(plan: Plan) -> Iterator[str]:
     variants = {variant.id for variant in plan.variants}
     endpoints = {endpoint.name for endpoint in plan.endpoints}
     for trial_id, times in Counter(trial.id for trial in plan.trials).items():
@@ -60,6 +67,8 @@ def _problems(plan: Plan) -> Iterator[str]:
     for trial in plan.trials:
         if not _NAME.fullmatch(trial.id):
             yield f"trials: got id {trial.id!r}; accepted: letters, digits and . _ @ + -"
+        if looks_like_rerun(trial.id):
+            yield f"trials: got id {trial.id!r}, which a second attempt would bear"
         if trial.variant not in variants:
             yield f"trials.{trial.id}: variant {trial.variant!r} is not in the plan"
         if trial.endpoint not in endpoints:
@@ -79,10 +88,26 @@ def _load_problems(plan: Plan) -> Iterator[str]:
         ("timeout_s", load.timeout_s, 1),
     ):
         # wrk reads whole seconds only; rounding would measure something that nobody asked for.
-        if value < least or value != int(value):
+        if not math.isfinite(value) or value < least or value != int(value):
             yield f"load.{name}: got {value:g}; accepted: whole seconds, {least} or more"
-    if plan.timing.sample_interval_s < 0.05:  # noqa: PLR2004 - a sample itself costs some ms
+    if not plan.timing.sample_interval_s >= 0.05:  # noqa: PLR2004 - a sample itself costs some ms
         yield f"timing.sample_interval_s: got {plan.timing.sample_interval_s:g}; accepted: >= 0.05"
+    for name in ("ready_timeout_s", "stop_timeout_s"):
+        value = getattr(plan.timing, name)
+        if not math.isfinite(value) or value <= 0:
+            yield f"timing.{name}: got {value:g}; accepted: seconds above 0"
+
+
+def _stopping_problems(plan: Plan) -> Iterator[str]:
+    stopping = plan.stopping
+    if not 1 <= stopping.min_blocks <= plan.blocks:
+        yield f"stopping.min_blocks: got {stopping.min_blocks}; accepted: 1 to {plan.blocks}"
+    if stopping.gap is not None and not 0 < stopping.gap < 1:
+        yield f"stopping.gap: got {stopping.gap:g}; accepted: above 0 and below 1, or null"
+    if stopping.time_budget_s is not None and not stopping.time_budget_s > 0:
+        yield f"stopping.time_budget_s: got {stopping.time_budget_s:g}; accepted: above 0, or null"
+    if stopping.reruns_per_block < 0:
+        yield f"stopping.reruns_per_block: got {stopping.reruns_per_block}; accepted: from 0"
 
 
 def _endpoint_problems(endpoint: Endpoint) -> Iterator[str]:

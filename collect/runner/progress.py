@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from collect.model import SCHEMA_VERSION, PlannedTrial, Progress, Trial, dumps
@@ -9,6 +10,7 @@ from collect.runner.seams import iso
 from collect.runner.trial_folder import write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from collect.model import Plan
@@ -27,6 +29,9 @@ class ProgressFile:
         self._plan = plan
         self._clock = clock
         self._finished = 0
+        self._total = len(plan.trials)
+        self._ended: tuple[int, str] | None = None
+        self._spent_before_s = 0.0
         self._last: Trial | None = None
         self._trial: PlannedTrial | None = None
         self._phase = "starting"
@@ -35,10 +40,26 @@ class ProgressFile:
         self._timed = 0
         self._timed_until_s = self._begun_s
 
-    def begin(self, finished: int) -> None:
+    def begin(self, finished: Collection[Trial], total: int) -> None:
         """Write the first state, with the trials that an earlier session finished."""
-        self._finished = finished
+        self._finished = len(finished)
+        self._total = total
+        self._spent_before_s = sum(map(_took_s, finished))
         self._write("running", None)
+
+    def add(self, trials: int) -> None:
+        """Count trials that come on top: second attempts."""
+        self._total += trials
+
+    def stop_at(self, blocks: int, why: str) -> None:
+        """Say after which block the run ends, and why; shown once it is done."""
+        self._total = self._finished
+        self._ended = (blocks, why)
+        self._write("running", None)
+
+    def spent_s(self) -> float:
+        """Return the time of all sessions of the run; of earlier ones only what trials took."""
+        return self._spent_before_s + self._clock.monotonic() - self._begun_s
 
     def step(self, trial: PlannedTrial, phase: str) -> None:
         """Say what is being done, and for which trial."""
@@ -57,22 +78,33 @@ class ProgressFile:
         """Write the last state; `running` with a message when somebody stopped the runner."""
         self._trial = None if state == "done" else self._trial
         self._phase = state if message is None or state != "running" else message
+        if state == "done" and self._ended is not None:
+            self._phase = self._ended[1]
         self._write(state, message)
 
     def remaining_s(self) -> float:
-        """Estimate the time left: from the plan at first, then from the trials so far."""
-        left = len(self._plan.trials) - self._finished
+        """Estimate the most time left: from the plan at first, then from the trials so far.
+
+        A run that may end once it is decided often takes less. With a time budget, what is left of
+        it and one more block are the most.
+        """
+        left = self._total - self._finished
         load = self._plan.load
         each_s = load.warmup_s + load.duration_s + SWITCH_S
         if self._timed:
             each_s = (self._timed_until_s - self._begun_s) / self._timed
         spent_s = self._clock.monotonic() - self._timed_until_s
-        return max(0.0, each_s * left - min(spent_s, each_s))
+        remaining_s = max(0.0, each_s * left - min(spent_s, each_s))
+        budget_s = self._plan.stopping.time_budget_s
+        if budget_s is None:
+            return remaining_s
+        block_s = each_s * len(self._plan.trials) / self._plan.blocks
+        return min(remaining_s, max(0.0, budget_s - self.spent_s()) + block_s)
 
     def _block(self) -> int:
         if self._trial is not None:
             return self._trial.block
-        return self._plan.blocks if self._finished == len(self._plan.trials) else 1
+        return 1 if self._ended is None else self._ended[0]
 
     def _write(self, state: Literal["running", "done", "failed"], message: str | None) -> None:
         progress = Progress(
@@ -80,7 +112,7 @@ class ProgressFile:
             run_id=self._plan.run_id,
             state=state,
             done=self._finished,
-            total=len(self._plan.trials),
+            total=self._total,
             block=self._block(),
             blocks=self._plan.blocks,
             trial_id=None if self._trial is None else self._trial.id,
@@ -91,6 +123,14 @@ class ProgressFile:
             updated_at=iso(self._clock.time()),
         )
         write_atomically(self._path, dumps(progress))
+
+
+def _took_s(trial: Trial) -> float:
+    try:
+        begun, ended = map(datetime.fromisoformat, (trial.started_at, trial.ended_at))
+        return max(0.0, (ended - begun).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
 
 
 def describe(trial: Trial) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collect.model import Endpoint, WrkFigures
+    from collect.runner.others import Processes
 
 
 class StopRequested(BaseException):
@@ -77,6 +78,8 @@ class Counters:
     listen_overflows: int | None
     oom_kills: int | None
     cgroup_peak_bytes: int | None
+    runner_cpu_s: float | None
+    """The runner's own, without its children."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,8 @@ class Sample:
     cgroup_memory_bytes: int | None
     server_cpu_s: float | None
     host_cpu_s: Mapping[str, float]
+    loopback_bytes: int | None
+    """Received on the loopback interface since boot: requests, answers, and the app's databases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,9 @@ class Watch(Protocol):
 
     def counters(self, state: UnitState) -> Counters:
         """Read the counters around a load."""
+
+    def others(self, state: UnitState) -> Processes:
+        """Look at the CPU time of all processes but the unit's and the runner's own."""
 
     def start_sampling(self, state: UnitState, interval_s: float) -> Sampling:
         """Begin to sample beside the load."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from collect.attempts import split_attempt
 from collect.decode import encode
 from collect.errors import ServerbenchError
 from collect.model import SCHEMA_VERSION, Outcome, ServiceFigures, Trial, dumps
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collect.model import Plan, PlannedTrial
+    from collect.runner.others import Processes
     from collect.runner.seams import (
         Counters,
         LoadResult,
@@ -41,6 +43,7 @@ class _Notes:
     processes: tuple[ProcessInfo, ...] | None = None
     load_started_s: float | None = None
     counters: tuple[Counters, Counters] | None = None
+    others: tuple[Processes, Processes] | None = None
     samples: list[Sample] | None = None
     result: LoadResult | None = None
 
@@ -108,6 +111,8 @@ class TrialRun:
 
     def _run_load(self, before: UnitState, folder: Path) -> None:
         bench, notes = self._bench, self._notes
+        # The looks at everybody else cost some milliseconds: they stand outside the counters.
+        others = bench.watch.others(before)
         first = bench.watch.counters(before)
         notes.load_started_s = bench.clock.time()
         sampling = bench.watch.start_sampling(before, self._plan.timing.sample_interval_s)
@@ -116,6 +121,7 @@ class TrialRun:
         finally:
             notes.samples = sampling.stop()
         notes.counters = (first, bench.watch.counters(before))
+        notes.others = (others, bench.watch.others(before))
 
     def _verify(self) -> Outcome:
         """Ask once more. Only silence is asked again: requests that wrk left may be ahead of us."""
@@ -192,14 +198,14 @@ class TrialRun:
             first, last = notes.counters
             duration_s = result.figures.duration_s if result.figures else plan.load.duration_s
             memory = figures.memory_figures(notes.idle, notes.samples, duration_s, first, last)
-            cpu = figures.cpu_figures(first, last, result.cpu_s, self._bench.cores)
-            host = figures.host_figures(first, last, notes.canary_s)
+            cpu = figures.cpu_figures(first, last, result.cpu_s, notes.others, self._bench.cores)
+            host = figures.host_figures(first, last, notes.canary_s, notes.samples, duration_s)
         return Trial(
             schema_version=SCHEMA_VERSION,
             run_id=plan.run_id,
             host=plan.host,
             trial_id=planned.id,
-            attempt=1,
+            attempt=split_attempt(planned.id)[1],
             block=planned.block,
             position=planned.position,
             variant=variant.id,

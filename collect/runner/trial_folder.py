@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHECKSUMS = "SHA256SUMS"
+# What a run's own list of checksums covers, besides the list of each trial.
+_RUN_FILES = ("plan.json", "decision.json", "host*.json")
 _PARTIAL = ".partial-"
 _BROKEN = ".broken-"
 
@@ -83,6 +85,25 @@ class TrialFolders:
     def discard(self, trial_id: str) -> None:
         """Throw away a trial that was not sealed; no-op if there is none."""
         shutil.rmtree(self.partial(trial_id), ignore_errors=True)
+
+
+def write_run_sums(run_dir: Path) -> None:
+    """Write the checksums of the run's own files and of each trial's list of checksums.
+
+    So a whole trial that went missing is noticed too. `sha256sum -c` reads it.
+    """
+    paths = {path for pattern in _RUN_FILES for path in run_dir.glob(pattern)}
+    paths.update(run_dir.glob(f"trials/[!.]*/{CHECKSUMS}"))
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(run_dir).as_posix()}\n"
+        for path in sorted(paths)
+    ]
+    write_atomically(run_dir / CHECKSUMS, "".join(lines))
+
+
+def forget_run_sums(run_dir: Path) -> None:
+    """Take the run's list away before anything is added: it would be wrong until the end."""
+    (run_dir / CHECKSUMS).unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:

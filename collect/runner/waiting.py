@@ -21,6 +21,11 @@ LOOK_S = 0.2
 FIRST_TIMEOUT_S = 1.0
 SETTLE_S = 5.0
 """How long a server that has shown it works may take to its right answer: queues drain."""
+STEADY_S = 5.0
+"""A server that answers, and wrongly all this time, has made up its mind: another expectation, a
+missing table, a debug page. Waiting on would cost its whole time-out in every block."""
+_NOT_YET = (502, 503, 504)
+"""What a proxy says while its server starts, and a server while its app loads: nothing definite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,9 @@ def ask_until_right(
 ) -> Outcome | None:
     """Ask until the right answer comes; None is success.
 
+    It ends early when wrong answers come for `STEADY_S` without a pause: silence, or an answer that
+    says "not yet", begins the count anew.
+
     Args:
         bench: the run's surroundings.
         endpoint: what to ask, with the answer it must get.
@@ -65,26 +73,35 @@ def ask_until_right(
     clock = bench.clock
     begun_s = looked_s = clock.monotonic()
     timeout_s = FIRST_TIMEOUT_S
+    wrong_since_s: float | None = None
     while True:
         left_s = max(begun_s + limit_s - clock.monotonic(), POLL_S)
         try:
-            wrong = mismatch(endpoint.expect, bench.asker.ask(endpoint, min(timeout_s, left_s)))
+            answer = bench.asker.ask(endpoint, min(timeout_s, left_s))
+            wrong = mismatch(endpoint.expect, answer)
             if wrong is None:
                 return None
+            if answer.status in _NOT_YET:
+                wrong_since_s = None
+            elif wrong_since_s is None:
+                wrong_since_s = clock.monotonic()
             outcome = Outcome("wrong_answer_before", f"{endpoint.path}: {wrong}")
             if wrong_is_final:
                 return outcome
         except NoAnswerError as error:
             outcome = Outcome("not_ready", f"{endpoint.path}: {error}")
+            wrong_since_s = None
             # Short at first, to notice a failed unit soon; longer for a page that takes its time.
             timeout_s *= 2
         now_s = clock.monotonic()
-        over = now_s >= begun_s + limit_s
+        steady = wrong_since_s is not None and now_s >= wrong_since_s + STEADY_S
+        over = steady or now_s >= begun_s + limit_s
         # systemd is asked by a command of some 10 ms of CPU, which the starting server needs.
         if over or now_s >= looked_s + LOOK_S:
             looked_s = now_s
             if found := give_up():
                 return found
         if over:
-            return Outcome(outcome.status, f"{outcome.reason} (for {limit_s:g} s)")
+            waited_s = min(limit_s, STEADY_S) if steady else limit_s
+            return Outcome(outcome.status, f"{outcome.reason} (for {waited_s:g} s)")
         clock.sleep(POLL_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import time
 from importlib import metadata
 from pathlib import Path
@@ -11,16 +12,19 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from collect.runner import processes
+from collect.runner import others, processes
 from collect.runner.sampler import Sampler
 from collect.runner.seams import Counters, Memory, ProcessInfo, Sample, UnitState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from collect.runner.others import Processes
+
 CANARY_ROUNDS = 400_000
 """About 50 ms of one core; the same figure for ever, or canaries of two runs do not compare."""
 _NETSTAT = Path("/proc/net/netstat")
+_NET_DEV = Path("/proc/net/dev")
 # The kernel counts a guest's time in `user` already.
 _COUNTED_TWICE = ("guest", "guest_nice")
 
@@ -52,7 +56,13 @@ class HostWatch:
             listen_overflows=listen_overflows(),
             oom_kills=_keyed(folder, "memory.events", "oom_kill"),
             cgroup_peak_bytes=_single(folder, "memory.peak"),
+            runner_cpu_s=_own_cpu(),
         )
+
+    def others(self, state: UnitState) -> Processes:
+        """Look at the CPU time of everybody else."""
+        own = processes.find_pids(state.control_group, state.main_pid)
+        return others.scan({*own, os.getpid()})
 
     def start_sampling(self, state: UnitState, interval_s: float) -> Sampler:
         """Begin to sample the unit's processes."""
@@ -74,6 +84,7 @@ class HostWatch:
                 cgroup_memory_bytes=_single(folder, "memory.current"),
                 server_cpu_s=cpu_s if from_cgroup is None else from_cgroup / 1e6,
                 host_cpu_s=host_cpu(),
+                loopback_bytes=loopback_bytes(),
             )
 
         return Sampler(take, interval_s)
@@ -124,9 +135,27 @@ def listen_overflows() -> int | None:
     return None
 
 
+def loopback_bytes() -> int | None:
+    """Return the bytes received on the loopback interface since boot."""
+    try:
+        lines = _NET_DEV.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, _, figures = line.partition(":")
+        if name.strip() == "lo":
+            return int(figures.split()[0])
+    return None
+
+
 def usable_cores() -> int:
     """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def _own_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _server_cpu(folder: Path | None, pids: Sequence[int]) -> float | None:

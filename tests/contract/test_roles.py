@@ -66,6 +66,12 @@ def test_the_knobs_of_the_plan_are_those_of_the_role():
 
 
 @pytest.mark.parametrize("server", CATALOGUE)
+def test_the_catalogue_and_the_role_agree_on_who_has_workers(server):
+    (task,) = load(server, "tasks", "main.yml")
+    assert task["vars"].get("server_prefork", False) == CATALOGUE[server].get("prefork", False)
+
+
+@pytest.mark.parametrize("server", CATALOGUE)
 def test_each_server_is_locked(server):
     package = CATALOGUE[server]["package"]
     lock = (ROOT / "app/requirements.txt").read_text()

@@ -9,6 +9,7 @@ from collect.model import (
     Expectation,
     Latency,
     Load,
+    PairDecision,
     Plan,
     PlannedTrial,
     Stopping,
@@ -17,6 +18,7 @@ from collect.model import (
     WrkFigures,
 )
 from collect.runner.loop import Loop
+from collect.runner.others import ProcessCpu
 from collect.runner.progress import ProgressFile
 from collect.runner.seams import (
     Answer,
@@ -85,6 +87,26 @@ def make_plan(*trials, sockets=(), **changes):
     return Plan(**{**plan, **changes})
 
 
+class FakeJudge:
+    """Invalid is what a test says of a trial id, or any outcome but ok; decided when it says so."""
+
+    def __init__(self, spoiled=(), decided_after=None):
+        self.codes = dict(spoiled)
+        self.decided_after = decided_after
+        self.asked = []
+
+    def spoiled(self, trial):
+        if trial.outcome.status != "ok":
+            return [trial.outcome.status]
+        return self.codes.get(trial.trial_id, [])
+
+    def pairs(self, _plan, trials, blocks_done):
+        self.asked.append((blocks_done, sorted(trial.trial_id for trial in trials)))
+        is_decided = self.decided_after is not None and blocks_done >= self.decided_after
+        state = "separated" if is_decided else "open"
+        return (PairDecision("health", "a", "b", 1.5, 1.2, 1.8, state, None),)
+
+
 class FakeClock:
     def __init__(self):
         self.now = 100.0
@@ -103,8 +125,10 @@ class FakeClock:
 class World:
     """All fakes of one test, and the knobs that make them misbehave."""
 
-    def __init__(self, tmp_path, plan):
+    def __init__(self, tmp_path, plan, judge=None):
         self.plan = plan
+        self.judge = judge or FakeJudge()
+        self.logged = []
         self.calls = []
         self.clock = FakeClock()
         self.running = set()
@@ -130,10 +154,10 @@ class World:
             load=LoadSide(self),
             folders=self.folders,
             cores=2,
-            log=lambda _message: None,
+            log=self.logged.append,
         )
         progress = ProgressFile(self.progress_path, self.plan, self.clock)
-        return Loop(self.plan, bench, progress, self.restore)
+        return Loop(self.plan, bench, progress, self.run_dir, self.judge)
 
     def run(self):
         return self.loop().run()
@@ -208,7 +232,15 @@ class World:
             listen_overflows=0,
             oom_kills=0,
             cgroup_peak_bytes=None,
+            runner_cpu_s=self.clock.now / 100,
         )
+
+    def others(self, _state):
+        self.calls.append("others")
+        return {
+            (7, 1): ProcessCpu("redis-server", 1, self.clock.now / 4, 0.0),
+            (8, 1): ProcessCpu("cron", 1, 3.0, 0.0),
+        }
 
     def start_sampling(self, _state, interval_s):
         self.calls.append(f"sample every {interval_s}")
@@ -218,9 +250,9 @@ class World:
             def stop(self):
                 world.calls.append("stop sampling")
                 return [
-                    Sample(0.0, 150, 300, 0, 3, 9, None, 1.0, {}),
-                    Sample(1.0, None, None, None, 0, None, None, None, {}),
-                    Sample(2.0, 160, 310, 0, 3, 9, None, 2.0, {}),
+                    Sample(0.0, 150, 300, 0, 3, 9, None, 1.0, {}, 0),
+                    Sample(1.0, None, None, None, 0, None, None, None, {}, 10),
+                    Sample(2.0, 160, 310, 0, 3, 9, None, 2.0, {}, 20),
                 ]
 
         return Sampling()

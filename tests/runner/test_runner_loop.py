@@ -30,11 +30,13 @@ def progress(world):
 STEPS_OF_A_TRIAL = [
     "canary",
     "warm up {0}",
+    "others",
     "counters",
     "sample every 0.5",
     "load {0}",
     "stop sampling",
     "counters",
+    "others",
     "ask {0}",
 ]
 
@@ -134,6 +136,9 @@ def test_figures_of_a_trial(tmp_path):
     assert found.cpu.loadgen_s == 0.2
     assert found.cpu.busy_s == 2.0
     assert found.cpu.steal_ratio == 0.0
+    assert found.cpu.runner_s == 0.02
+    assert found.cpu.others == {"redis-server": 0.5}
+    assert found.host_state.trend_ratio is None  # Three samples are too few.
     assert found.host_state.clock_step_s == 0.0
     assert found.host_state.canary_s == 0.05
     assert found.service.workers_seen == 2

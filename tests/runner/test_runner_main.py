@@ -16,7 +16,16 @@ from runner_fakes import make_plan
 
 from collect import pack
 from collect.errors import DataError
-from collect.model import Endpoint, Expectation, Load, dumps, load_trial
+from collect.model import (
+    Endpoint,
+    Expectation,
+    Load,
+    Stopping,
+    Timing,
+    dumps,
+    load_decision,
+    load_trial,
+)
 from collect.runner.preflight import check_plan
 from collect.runner.systemd import describe, parse_show
 
@@ -126,6 +135,17 @@ def test_a_whole_run(host):
         assert trial.wrk.rps == 10.0
         assert trial.service.ready_s > 0
         subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], check=True, cwd=folder)
+        assert trial.cpu.runner_s >= 0
+        assert trial.cpu.others is not None
+        samples = (folder / "samples.jsonl").read_text().splitlines()
+        assert json.loads(samples[-1])["loopback_bytes"] > 0
+    decision = load_decision(host.run_dir / "decision.json")
+    assert (decision.reason, decision.blocks_done) == ("all_blocks", 1)
+    assert len(decision.pairs) == 2
+    sums = ["sha256sum", "-c", "--strict", "SHA256SUMS"]
+    listed = subprocess.run(sums, check=True, cwd=host.run_dir, capture_output=True, text=True)
+    assert "plan.json: OK" in listed.stdout
+    assert "trials/1-a-health/SHA256SUMS: OK" in listed.stdout
     facts = json.loads((host.run_dir / "host.json").read_text())
     assert facts["versions"]["wrk"] == "9.9"
     assert facts["cores"] == len(os.sched_getaffinity(0))
@@ -208,6 +228,15 @@ GOOD = make_plan("1 a health")
         ({"load": Load(threads=4, connections=3)}, "a connection for each"),
         ({"load": Load(duration_s=1.5)}, "duration_s: got 1.5; accepted: whole seconds"),
         ({"load": Load(duration_s=0)}, "duration_s"),
+        ({"load": Load(duration_s=float("inf"))}, "duration_s: got inf"),
+        ({"load": Load(warmup_s=float("nan"))}, "warmup_s: got nan"),
+        ({"timing": Timing(ready_timeout_s=float("nan"))}, "ready_timeout_s: got nan"),
+        ({"timing": Timing(sample_interval_s=float("nan"))}, "sample_interval_s: got nan"),
+        ({"stopping": Stopping(min_blocks=3)}, "min_blocks: got 3; accepted: 1 to 2"),
+        ({"stopping": Stopping(2, gap=1.5)}, "gap: got 1.5"),
+        ({"stopping": Stopping(2, time_budget_s=0.0)}, "time_budget_s: got 0"),
+        ({"stopping": Stopping(2, reruns_per_block=-1)}, "reruns_per_block: got -1"),
+        ({"trials": (replace(GOOD.trials[0], id="b01-a-health--2"),)}, "second attempt"),
         ({"variants": (replace(GOOD.variants[0], unit="--force"),)}, "got unit '--force'"),
         ({"variants": (replace(GOOD.variants[0], unit="a.service b"),)}, "NAME.service"),
         ({"endpoints": (Endpoint("health", "x"),)}, "endpoints.health.path"),

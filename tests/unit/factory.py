@@ -32,12 +32,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CATALOGUE = {
-    "uwsgi": {"package": "pyuwsgi", "interfaces": ["wsgi"], "not_honoured": ["loop", "socket"]},
-    "gunicorn": {"package": "gunicorn", "interfaces": ["wsgi", "asgi"], "not_honoured": ["loop"]},
-    "granian": {"package": "granian", "interfaces": ["wsgi", "asgi"], "not_honoured": ["socket"]},
-    "uvicorn": {"package": "uvicorn", "interfaces": ["asgi"], "not_honoured": ["threads"]},
-    "daphne": {"package": "daphne", "interfaces": ["asgi"], "not_honoured": ["threads"]},
-    "hypercorn": {"package": "hypercorn", "interfaces": ["asgi"], "not_honoured": ["threads"]},
+    "uwsgi": {
+        "package": "pyuwsgi",
+        "interfaces": ["wsgi"],
+        "not_honoured": {"wsgi": ["loop", "socket"]},
+    },
+    "gunicorn": {
+        "package": "gunicorn",
+        "interfaces": ["wsgi", "asgi"],
+        "not_honoured": {"wsgi": ["loop"], "asgi": ["loop"]},
+    },
+    "granian": {
+        "package": "granian",
+        "interfaces": ["wsgi", "asgi"],
+        "not_honoured": {"wsgi": ["socket"], "asgi": ["socket"]},
+    },
+    "uvicorn": {
+        "package": "uvicorn",
+        "interfaces": ["asgi"],
+        "not_honoured": {"asgi": ["threads"]},
+    },
+    "daphne": {"package": "daphne", "interfaces": ["asgi"], "not_honoured": {"asgi": ["threads"]}},
+    "hypercorn": {
+        "package": "hypercorn",
+        "interfaces": ["asgi"],
+        "not_honoured": {"asgi": ["threads"]},
+    },
 }
 PAIRS = [
     {"server": "uwsgi", "interface": "wsgi"},

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import copy
+import json
+from dataclasses import replace
 
 import factory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collect import cli
 from collect.errors import DataError
-from collect.model import Load
+from collect.model import Load, Stopping
 from collect.plan import estimate_s, make_plan, plan_from_variables
+from collect.twin import add_twin
 from collect.variants import expand_variants
 
 NAMES = st.from_regex(r"[a-z0-9_-]{1,8}", fullmatch=True)
@@ -119,8 +123,8 @@ def test_unknown_or_unsafe_names_are_refused():
     with pytest.raises(DataError, match=r"server_catalogue: got '\.\./x'"):
         expand(catalogue={"../x": {"package": "x", "interfaces": ["wsgi"]}})
     catalogue = copy.deepcopy(factory.CATALOGUE)
-    catalogue["uwsgi"]["not_honoured"] = ["lop"]
-    with pytest.raises(DataError, match=r"server_catalogue.uwsgi.not_honoured: got lop"):
+    catalogue["uwsgi"]["not_honoured"] = {"wsgi": ["lop"]}
+    with pytest.raises(DataError, match=r"server_catalogue.uwsgi.not_honoured.wsgi: got lop"):
         expand(catalogue=catalogue)
 
 
@@ -231,6 +235,33 @@ def test_a_wrong_endpoint_is_named(change, words):
         ({"blocks": 0}, "bench_blocks: got 0; accepted: a whole number from 1 to 999"),
         ({"blocks": "three"}, "bench_blocks: got 'three'"),
         ({"blocks": True}, "bench_blocks: got True"),
+        ({"blocks": {"min": 3}}, "bench_blocks: max is missing; accepted: {min, max}"),
+        ({"blocks": {"min": 3, "max": 2}}, "bench_blocks.min: got 3; accepted: a whole number"),
+        ({"blocks": {"min": 0, "max": 2}}, "bench_blocks.min: got 0"),
+        ({"blocks": {"min": 1, "max": 1000}}, "bench_blocks.max: got 1000"),
+        ({"blocks": {"min": 1, "max": 2, "most": 3}}, "bench_blocks: unknown most"),
+        (
+            {"blocks": [3, 5]},
+            "bench_blocks: got [3, 5]; accepted: a whole number from 1 to 999, or",
+        ),
+        ({"decide": 0.05}, "bench_decide: got 0.05; accepted: {gap: 5%}, or null"),
+        ({"decide": {}}, "bench_decide: gap is missing"),
+        ({"decide": {"gap": 5}}, "bench_decide.gap: got 5; accepted: a share such as 5% or 0.05"),
+        ({"decide": {"gap": "0%"}}, "bench_decide.gap: got '0%'"),
+        ({"decide": {"gap": "100%"}}, "bench_decide.gap: got '100%'"),
+        ({"decide": {"gap": True}}, "bench_decide.gap: got True"),
+        ({"decide": {"gap": "x"}}, "bench_decide.gap: got 'x'"),
+        ({"decide": {"gap": float("nan")}}, "bench_decide.gap: got nan"),
+        ({"decide": {"gab": 1}}, "bench_decide: unknown gab; accepted: gap"),
+        ({"time_budget_s": 0}, "bench_time_budget_s: got 0; accepted: a whole number from 1"),
+        ({"time_budget_s": 1.5}, "bench_time_budget_s: got 1.5"),
+        ({"time_budget_s": 60, "order": "sequential"}, "with bench_order: sequential"),
+        ({"reruns_per_block": -1}, "bench_reruns_per_block: got -1"),
+        ({"reruns_per_block": None}, "bench_reruns_per_block: got None"),
+        (
+            {"endpoints": [{"name": "a--2", "path": "/"}]},
+            "gives the trial id b01-uwsgi-wsgi-a--2, which would be a second attempt",
+        ),
         ({"seed": 1.5}, "bench_seed: got 1.5"),
         ({"order": "random"}, "bench_order: got 'random'; accepted: interleaved, sequential"),
         ({"run_id": "../x"}, "bench_run_id: got '../x'"),
@@ -255,6 +286,117 @@ def test_a_wrong_setting_is_named(change, words):
 def test_numbers_from_the_command_line_may_be_text():
     plan = factory.plan(blocks="2", seed="7", load={"duration_s": "5", "threads": "2"})
     assert (plan.blocks, plan.seed, plan.load.duration_s, plan.load.threads) == (2, 7, 5.0, 2)
+
+
+@pytest.mark.parametrize("gap", [0.05, "0.05", "5%", "5 %", "5.0%"])
+def test_a_run_may_end_between_its_least_and_most_blocks(gap):
+    plan = factory.plan(
+        blocks={"min": "3", "max": 10},
+        decide={"gap": gap},
+        time_budget_s="3600",
+        reruns_per_block=1,
+    )
+    assert plan.blocks == 10
+    assert plan.stopping == Stopping(3, 0.05, 3600.0, 1)
+    assert max(trial.block for trial in plan.trials) == 10
+
+
+@pytest.mark.parametrize("nothing", [None, "", "null", {"gap": None}])
+def test_without_a_gap_all_blocks_run(nothing):
+    plan = factory.plan(blocks=4, decide=nothing, time_budget_s=None)
+    assert plan.stopping == Stopping(4, None, None, 2)
+
+
+def test_a_fixed_number_of_blocks_is_both_least_and_most():
+    assert factory.plan(blocks=4, decide={"gap": 0.05}).stopping == Stopping(4, 0.05, None, 2)
+
+
+def test_sequential_order_runs_all_blocks():
+    plan = factory.plan(order="sequential", blocks={"min": 2, "max": 4}, decide={"gap": "5%"})
+    assert plan.stopping == Stopping(4, None, None, 2)
+
+
+@pytest.mark.parametrize("twin", [True, "true", "yes", "uwsgi-wsgi"])
+def test_the_twin_is_the_same_variant_under_another_name(twin):
+    first, *_, last = add_twin(factory.variants(), twin)
+    assert last == replace(
+        first,
+        id="uwsgi-wsgi-twin",
+        unit="serverbench-uwsgi-wsgi-twin.service",
+        twin_of="uwsgi-wsgi",
+    )
+    assert last.knobs == first.knobs
+
+
+def test_the_twin_of_a_variant_with_a_socket_has_a_socket_of_its_own():
+    *_, twin = add_twin(factory.variants(), "daphne-asgi")
+    assert (twin.unit, twin.socket_unit) == (
+        "serverbench-daphne-asgi-twin.service",
+        "serverbench-daphne-asgi-twin.socket",
+    )
+
+
+@pytest.mark.parametrize("twin", [False, None, "false", ""])
+def test_no_twin(twin):
+    assert add_twin(factory.variants(), twin) == factory.variants()
+
+
+@pytest.mark.parametrize("twin", ["granian", 1, 0, ["uwsgi-wsgi"], 2.5])
+def test_a_twin_of_nobody_is_refused(twin):
+    with pytest.raises(DataError, match=r"bench_twin: got .*; accepted: true, false, uwsgi-wsgi"):
+        add_twin(factory.variants(), twin)
+
+
+def test_a_twin_whose_name_is_taken_is_refused():
+    profiles = {**factory.PROFILES, "twin": factory.PROFILES["parity"]}
+    pair = [{"server": "uwsgi", "interface": "wsgi"}]
+    taken = expand(pair, ["parity", "twin"], profiles=profiles)
+    names = [replace(taken[0], id="uwsgi-wsgi"), taken[1]]
+    with pytest.raises(DataError, match="would be uwsgi-wsgi-twin, which is another variant"):
+        add_twin(names, True)
+
+
+def test_the_plan_holds_the_twin_in_every_block():
+    variables = {
+        "server_catalogue": factory.CATALOGUE,
+        "server_profiles": factory.PROFILES,
+        "bench_profiles": "parity",
+        "app_endpoints": factory.ENDPOINTS,
+        "bench_blocks": {"min": 2, "max": 3},
+        "bench_decide": {"gap": "5%"},
+        "bench_time_budget_s": None,
+        "bench_reruns_per_block": "0",
+        "bench_twin": "granian-wsgi",
+    }
+    plan = plan_from_variables(variables, host="h", cores=2, created_at=factory.CREATED_AT)
+    assert plan.variant("granian-wsgi-twin").twin_of == "granian-wsgi"
+    assert plan.stopping == Stopping(2, 0.05, None, 0)
+    for block in (1, 2, 3):
+        found = [t for t in plan.trials if (t.block, t.variant) == (block, "granian-wsgi-twin")]
+        assert len(found) == 2
+
+
+def test_the_estimate_of_a_run_that_ends_early():
+    plan = factory.plan(blocks=10)
+    assert estimate_s(plan, 5).total_s == estimate_s(factory.plan(blocks=5)).total_s
+    assert estimate_s(plan, 10) == estimate_s(plan)
+
+
+def test_the_plan_command_says_how_early_it_may_end(tmp_path, capsys):
+    variables = {
+        "server_catalogue": factory.CATALOGUE,
+        "server_profiles": factory.PROFILES,
+        "bench_profiles": ["parity"],
+        "app_endpoints": factory.ENDPOINTS,
+        "bench_blocks": {"min": 5, "max": 10},
+        "bench_decide": {"gap": "5%"},
+    }
+    path = tmp_path / "variables.json"
+    path.write_text(json.dumps(variables))
+    assert cli.main(["plan", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("host: 5 to 10 blocks, interleaved")
+    assert out.endswith("Less if it is decided before the last block: 38 min at least\n")
 
 
 def test_the_estimate_adds_up():
@@ -291,7 +433,20 @@ def test_plan_from_variables_takes_the_names_of_the_inventory():
 
 @settings(max_examples=80)
 @given(
-    name=st.sampled_from(["endpoints", "load", "timing", "blocks", "seed", "order", "run_id"]),
+    name=st.sampled_from(
+        [
+            "endpoints",
+            "load",
+            "timing",
+            "blocks",
+            "seed",
+            "order",
+            "run_id",
+            "decide",
+            "time_budget_s",
+            "reruns_per_block",
+        ]
+    ),
     value=st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists),
 )
 def test_any_value_is_a_plan_or_a_clear_error(name, value):

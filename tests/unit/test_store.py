@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from dataclasses import replace
 
 import factory
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from collect import archive as archive_module
 from collect.archive import unpack
 from collect.errors import DataError
+from collect.model import Decision, dumps
 from collect.store import load_run, verify_trial
 
 
@@ -259,6 +261,94 @@ def test_folders_being_written_are_passed_over(tmp_path, plan):
     (run / "lab1" / "trials" / ".partial-x").mkdir()
     (run / "lab1" / ".incoming-x").mkdir()
     assert len(load_run(run).hosts[0].trials) == len(plan.trials)
+
+
+def with_rerun(plan, planned, **changes):
+    """Return the trials of the plan, and a second attempt of one of them."""
+    again = factory.trial(planned, plan, trial_id=f"{planned.id}--2", attempt=2, **changes)
+    return [*factory.healthy_trials(plan), again]
+
+
+def test_a_second_attempt_is_kept_beside_the_first(tmp_path, plan):
+    first = plan.trials[0]
+    (host,) = load_run(factory.write_host(tmp_path, plan, with_rerun(plan, first))).hosts
+    assert [stored.trial.trial_id for stored in host.trials[:3]] == [
+        first.id,
+        f"{first.id}--2",
+        plan.trials[1].id,
+    ]
+    assert [stored.trial.trial_id for stored in host.reruns] == [f"{first.id}--2"]
+    assert host.missing == ()
+
+
+@pytest.mark.parametrize(("valid", "counts"), [({1, 2}, 2), ({2}, 2), ({1}, 1), (set(), 2)])
+def test_of_two_attempts_the_last_valid_one_counts(tmp_path, plan, valid, counts):
+    first = plan.trials[0]
+    (host,) = load_run(factory.write_host(tmp_path, plan, with_rerun(plan, first))).hosts
+    counted = host.counted(lambda trial: trial.attempt in valid)
+    assert len(counted) == len(plan.trials)
+    assert counted[0].trial.attempt == counts
+
+
+def test_a_second_attempt_comes_back_from_the_host(pack, plan, destination):
+    trials = with_rerun(plan, plan.trials[0])
+    result = unpack(pack(factory.host_files(plan, trials)), destination)
+    assert f"{plan.trials[0].id}--2" in result.added
+    assert len(load_run(destination.parent).hosts[0].reruns) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"attempt": 1}, "attempt is 1, but 2"),
+        ({"trial_id": "b09-nobody--2"}, "not in plan.json"),
+        ({"block": 7}, "block is 7"),
+    ],
+)
+def test_a_second_attempt_of_nobody_is_named(tmp_path, plan, changes, words):
+    *trials, again = with_rerun(plan, plan.trials[0])
+    run = factory.write_host(tmp_path, plan, [*trials, replace(again, **changes)])
+    with pytest.raises(DataError, match=words):
+        load_run(run)
+
+
+def decision_of(plan, blocks, reason):
+    return dumps(Decision(2, plan.run_id, blocks, reason, ())).encode()
+
+
+@pytest.mark.parametrize(
+    ("reason", "blocks", "missing"),
+    [("decided", 1, 0), ("time_budget", 1, 0), ("going_on", 3, 2), ("all_blocks", 1, 0)],
+)
+def test_blocks_that_a_run_did_without_are_not_missing(tmp_path, reason, blocks, missing):
+    plan = factory.plan(blocks=3, variants=factory.variants(factory.PAIRS[:1]))
+    done = [factory.trial(planned, plan) for planned in plan.trials if planned.block == 1]
+    run = factory.write_host(tmp_path, plan, done)
+    (run / plan.host / "decision.json").write_bytes(decision_of(plan, 1, reason))
+    (host,) = load_run(run).hosts
+    assert (host.decision.reason, host.blocks) == (reason, blocks)
+    assert len(host.missing) == missing * len(plan.endpoints)
+
+
+def test_a_newer_decision_replaces_the_one_that_is_here(pack, files, plan, destination):
+    unpack(pack({**files, "decision.json": decision_of(plan, 1, "going_on")}), destination)
+    unpack(pack({**files, "decision.json": decision_of(plan, 1, "all_blocks")}), destination)
+    assert load_run(destination.parent).hosts[0].decision.reason == "all_blocks"
+
+
+def test_a_list_of_checksums_that_no_longer_holds_goes(pack, files, destination):
+    unpack(pack({**files, "SHA256SUMS": b"old"}), destination)
+    assert (destination / "SHA256SUMS").read_bytes() == b"old"
+    unpack(pack(files), destination)
+    assert not (destination / "SHA256SUMS").exists()
+
+
+def test_a_decision_of_another_run_is_named(tmp_path, plan):
+    run = factory.write_host(tmp_path, plan)
+    other = replace(plan, run_id="another")
+    (run / plan.host / "decision.json").write_bytes(decision_of(other, 1, "decided"))
+    with pytest.raises(DataError, match="run_id is 'another', but '20260131-0200'"):
+        load_run(run)
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):

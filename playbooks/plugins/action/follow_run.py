@@ -97,7 +97,7 @@ class ActionModule(ActionBase):
 
 def _line(host: str, progress: Progress) -> str:
     if progress.state == "done":
-        return f"  {host}  {progress.done}/{progress.total} done"
+        return f"  {host}  {progress.done}/{progress.total} {progress.phase}"
     left = "" if progress.remaining_s is None else f", {_duration(progress.remaining_s)} left"
     last = f"  {progress.last}" if progress.last else ""
     return (

@@ -1,0 +1,260 @@
+"""What the runner saw of the service and the host around one trial."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collect.checks import thresholds as at
+from collect.checks.reasons import Reason, number, percent, severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from collect.model import Trial
+
+HELPERS = ("redis-server", "postgres", "mysqld", "mariadbd", "memcached")
+"""Databases that the app itself asks: their CPU time is part of what is measured."""
+KERNEL_THREADS = ("ksoftirqd/", "kworker/")
+"""They do the network's work for the load, whoever it is accounted to."""
+
+_OUTCOME_REMEDIES = {
+    "start_failed": "Read the journal in the trial's folder, mend the cause and run again.",
+    "not_ready": "Read the journal in the trial's folder, or raise bench_timing.ready_timeout_s.",
+    "wrong_answer_before": "Compare the endpoint's `expect` with what the app really answers.",
+    "load_failed": "Read wrk.txt in the trial's folder; wrk could not do its work.",
+    "server_died": "Read the journal in the trial's folder; look for memory running out.",
+    "wrong_answer_after": "Read the journal in the trial's folder; load broke the app.",
+}
+
+
+def check_outcome(trial: Trial) -> Reason | None:
+    """The runner could not finish, or the answer was wrong before or after the load."""
+    status = trial.outcome.status
+    if status == "ok":
+        return None
+    detail = trial.outcome.reason or "the runner gave no reason"
+    seen = f"{status.replace('_', ' ')}: {detail.rstrip('.')}."
+    return Reason(status, "invalid", seen, _OUTCOME_REMEDIES[status])
+
+
+def check_no_figures(trial: Trial) -> Reason | None:
+    """The trial went well, and yet there is nothing in it."""
+    if trial.outcome.status != "ok" or trial.wrk is not None:
+        return None
+    return Reason(
+        "no_figures", "invalid", "wrk left no figures.", "Read wrk.txt in the trial's folder."
+    )
+
+
+def check_out_of_memory(trial: Trial) -> Reason | None:
+    """The kernel's out-of-memory killer took a process of the service."""
+    if trial.service is None or not trial.service.oom_kills:
+        return None
+    return Reason(
+        "out_of_memory",
+        "invalid",
+        f"The kernel killed processes for lack of memory (kills: {trial.service.oom_kills}).",
+        "Ask for fewer workers or threads, or take a larger host.",
+    )
+
+
+def check_restarts(trial: Trial) -> Reason | None:
+    """Systemd started the service anew, or its main process is another one."""
+    service = trial.service
+    if service is None:
+        return None
+    before, after = service.main_pid_before, service.main_pid_after
+    replaced = before is not None and after is not None and before != after
+    if not service.restarts and not replaced:
+        return None
+    restarts = f"restarts: {service.restarts}" if service.restarts else f"pid {before}, now {after}"
+    return Reason(
+        "restarted",
+        "invalid",
+        f"The server restarted under load ({restarts}).",
+        "Read the journal in the trial's folder.",
+    )
+
+
+def check_clock(trial: Trial) -> Reason | None:
+    """Somebody set the clock, and wrk times with it (`time_us` is `gettimeofday`)."""
+    step_s = None if trial.host_state is None else trial.host_state.clock_step_s
+    if step_s is None or abs(step_s) <= at.CLOCK_STEP_SUSPECT_S:
+        return None
+    return Reason(
+        "clock_step",
+        severity(invalid=abs(step_s) > _duration_s(trial) * at.CLOCK_STEP_RATIO_INVALID),
+        f"The clock was moved by {number(step_s)} s under load, and wrk times with it.",
+        "Let the host's clock settle (timedatectl), and run again.",
+    )
+
+
+def check_others(trial: Trial) -> Reason | None:
+    """Processes that are no part of the trial took the CPU. Databases and the proxy are part."""
+    cpu = trial.cpu
+    if cpu is None or not cpu.others:
+        return None
+    part = (*HELPERS, trial.proxy)
+    foreign = {
+        name: spent_s
+        for name, spent_s in cpu.others.items()
+        if name not in part and not name.startswith(KERNEL_THREADS)
+    }
+    share = _share_of_host(trial, sum(foreign.values()))
+    if share is None or share <= at.OTHERS_RATIO_SUSPECT:
+        return None
+    worst = sorted(foreign, key=lambda name: -foreign[name])[:3]
+    return Reason(
+        "other_processes",
+        severity(invalid=share > at.OTHERS_RATIO_INVALID),
+        f"Other processes took {percent(share)} of the host's CPU: {', '.join(worst)}.",
+        "Stop them while a run is on (systemctl list-timers shows what starts by itself).",
+    )
+
+
+def check_loadgen(trial: Trial) -> Reason | None:
+    """Wrk itself is at its limit, or takes much of what the server could have."""
+    cpu = trial.cpu
+    if cpu is None or cpu.loadgen_s is None:
+        return None
+    usable = min(trial.load.threads, cpu.cores)
+    own = cpu.loadgen_s / (_duration_s(trial) * usable) if usable > 0 else 0.0
+    share = _share_of_host(trial, cpu.loadgen_s) or 0.0
+    is_saturated = own > at.LOADGEN_RATIO_INVALID
+    if not is_saturated and share <= at.LOADGEN_RATIO_SUSPECT:
+        return None
+    limit = " and could take no more: these figures are its own limit" if is_saturated else ""
+    return Reason(
+        "loadgen_busy",
+        severity(invalid=is_saturated),
+        f"wrk took {percent(share)} of the host's CPU{limit}.",
+        "Take an endpoint that does more work, more wrk threads, or a host with more cores.",
+    )
+
+
+def check_runner(trial: Trial) -> Reason | None:
+    """The runner's own sampling cost too much."""
+    spent_s = None if trial.cpu is None else trial.cpu.runner_s
+    share = None if spent_s is None else _share_of_host(trial, spent_s)
+    if share is None or share <= at.RUNNER_RATIO_SUSPECT:
+        return None
+    return Reason(
+        "runner_busy",
+        "suspect",
+        f"The kit's own sampling took {percent(share)} of the host's CPU.",
+        "Raise bench_timing.sample_interval_s.",
+    )
+
+
+def check_steal(trial: Trial) -> Reason | None:
+    """The hypervisor gave the CPU to other guests."""
+    share = None if trial.cpu is None else trial.cpu.steal_ratio
+    if share is None or share <= at.STEAL_RATIO_SUSPECT:
+        return None
+    return Reason(
+        "steal",
+        "suspect",
+        f"The hypervisor gave {percent(share)} of the CPU time to other machines.",
+        "Compare inside blocks only, and run at another time of day.",
+    )
+
+
+def check_trend(trial: Trial) -> Reason | None:
+    """Throughput rose or fell inside the trial."""
+    ratio = None if trial.host_state is None else trial.host_state.trend_ratio
+    if ratio is None or ratio < 0 or 1 / at.TREND_SUSPECT <= ratio <= at.TREND_SUSPECT:
+        return None
+    return Reason(
+        "trend",
+        severity(invalid=ratio < at.TREND_INVALID),
+        f"Throughput in the last third of the load was {number(ratio)} times that of the first.",
+        "Take a longer warm-up (bench_load.warmup_s) and look for what slows the host or server.",
+    )
+
+
+def check_listen_queue(trial: Trial) -> Reason | None:
+    """The kernel dropped connections (`ListenOverflows`): the client's next try takes a second."""
+    if trial.host_state is None or not trial.host_state.listen_overflows:
+        return None
+    return Reason(
+        "listen_overflows",
+        "suspect",
+        f"The listen queue overflowed {trial.host_state.listen_overflows:,} times; clients tried "
+        "again after a second or more.",
+        "Raise the backlog knob above bench_load.connections.",
+    )
+
+
+def check_workers(trial: Trial) -> Reason | None:
+    """The server is not what was asked for."""
+    service = trial.service
+    if service is None or service.workers_seen in {None, service.workers_expected}:
+        return None
+    return Reason(
+        "workers",
+        "suspect",
+        f"{service.workers_seen} workers ran where {service.workers_expected} were asked for.",
+        "Compare effective.json in the trial's folder with the profile's knobs.",
+    )
+
+
+def check_swap(trial: Trial) -> Reason | None:
+    """Part of the server was on disk: neither its speed nor its memory is what it seems."""
+    memory = trial.memory
+    if memory is None or (memory.swap_peak_bytes or 0) < at.SWAP_SUSPECT_BYTES:
+        return None
+    swap = memory.swap_peak_bytes or 0
+    whole = swap + (memory.pss_peak_bytes or 0)
+    return Reason(
+        "swap",
+        severity(invalid=swap > whole * at.SWAP_RATIO_INVALID),
+        f"{number(swap / 2**20)} MiB of the server were swapped out.",
+        "Ask for fewer workers or threads, or take a larger host.",
+    )
+
+
+def check_memory_coverage(trial: Trial) -> Reason | None:
+    """The peak of memory may lie where nobody looked."""
+    memory = trial.memory
+    if memory is None:
+        return None
+    coverage = 0.0 if memory.samples == 0 else memory.coverage_ratio
+    if coverage is None or coverage >= at.COVERAGE_RATIO_SUSPECT:
+        return None
+    return Reason(
+        "memory_coverage",
+        "suspect",
+        f"Memory was sampled during {percent(coverage)} of the load only.",
+        "Take longer trials (bench_load.duration_s) or sample more often (bench_timing).",
+    )
+
+
+BEFORE_LOAD: tuple[Callable[[Trial], Reason | None], ...] = (
+    check_outcome,
+    check_no_figures,
+    check_out_of_memory,
+    check_restarts,
+)
+"""What explains bad figures of wrk, and so stands before them; the gravest first."""
+AFTER_LOAD: tuple[Callable[[Trial], Reason | None], ...] = (
+    check_clock,
+    check_others,
+    check_loadgen,
+    check_steal,
+    check_trend,
+    check_swap,
+    check_listen_queue,
+    check_workers,
+    check_runner,
+    check_memory_coverage,
+)
+
+
+def _duration_s(trial: Trial) -> float:
+    measured = trial.load.duration_s if trial.wrk is None else trial.wrk.duration_s
+    return max(measured, 0.001)
+
+
+def _share_of_host(trial: Trial, spent_s: float) -> float | None:
+    cores = 0 if trial.cpu is None else trial.cpu.cores
+    return spent_s / (_duration_s(trial) * cores) if cores > 0 else None

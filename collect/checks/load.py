@@ -1,0 +1,255 @@
+"""What wrk's own figures tell, from a trial or from plain text.
+
+The statements about wrk are read from the source of 4.1.0 (src/wrk.c, src/stats.c) and tried
+against real servers in tests/corpus.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collect.checks import little
+from collect.checks import thresholds as at
+from collect.checks.reasons import Reason, number, percent, severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from collect.checks.figures import Figures
+
+
+def check_failure(figures: Figures) -> Reason | None:
+    """Wrk printed an error instead of figures."""
+    if figures.failure is None:
+        return None
+    return Reason(
+        "load_failed",
+        "invalid",
+        f"wrk made no load: {figures.failure.rstrip('.')}.",
+        "See whether the server listens at that address, and run again.",
+    )
+
+
+def check_no_throughput(figures: Figures) -> Reason | None:
+    """A text that ends, or was cropped, before it says anything."""
+    if figures.failure is not None or figures.rps is not None or figures.requests is not None:
+        return None
+    return Reason(
+        "cut_off",
+        "invalid",
+        "The text holds neither the number of requests nor the requests per second.",
+        "Take the whole output, down to Transfer/sec.",
+    )
+
+
+def check_no_requests(figures: Figures) -> Reason | None:
+    """Nothing was answered; wrk prints neither an error nor a time-out for a server that hangs."""
+    if figures.requests is None:
+        answered = figures.rps is None or figures.rps > 0
+    else:
+        answered = figures.requests > 0
+    if answered:
+        return None
+    return Reason(
+        "no_requests",
+        "invalid",
+        "Not one request was answered.",
+        "See whether the server hangs under load; its journal is in the trial's folder.",
+    )
+
+
+def check_connect(figures: Figures) -> Reason | None:
+    """Connections that could not be opened (`connect_socket`); wrk never tries those again."""
+    lost, opened = figures.connect_errors, figures.open_connections
+    if not lost or not opened:
+        return None
+    return Reason(
+        "connections_lost",
+        severity(invalid=lost > opened * at.LOST_CONNECTIONS_INVALID),
+        f"{lost:,} times wrk could not open one of its {opened:,} connections, and gave it up.",
+        "See whether the host ran out of ports or file handles, or the server went away.",
+    )
+
+
+def check_refused(figures: Figures) -> Reason | None:
+    """The port was closed under load: the server died or restarted.
+
+    wrk takes a refusal for a failed write and reconnects at once, so a server that is gone gives
+    thousands of write errors a second and not one connect error; a healthy one gives none.
+    """
+    write, opened = figures.write_errors, figures.open_connections
+    if not write or not opened or write <= opened or write <= (figures.read_errors or 0):
+        return None
+    return Reason(
+        "connections_refused",
+        "invalid",
+        f"New connections were refused under load ({write:,} write errors).",
+        "See in the server's log why it died or restarted.",
+    )
+
+
+def check_broken(figures: Figures) -> Reason | None:
+    """Connections that broke without an answer, other than by closing after each one."""
+    read, write, requests = figures.read_errors, figures.write_errors, figures.requests
+    broken = (read or 0) + (write or 0)
+    if not broken or not requests:
+        return None
+    if check_closed(figures) is not None or check_refused(figures) is not None:
+        return None
+    if broken <= requests * at.BROKEN_RATIO_SUSPECT:
+        return None
+    return Reason(
+        "broken_connections",
+        severity(invalid=broken > requests * at.CLOSED_RATIO_MAX),
+        f"{broken:,} connections broke while {requests:,} requests were answered.",
+        "Look in the server's log for workers that die, are replaced or cut connections.",
+    )
+
+
+def check_status(figures: Figures) -> Reason | None:
+    """Error answers; wrk counts them as requests like any other. Redirects do not count here."""
+    if not figures.status_errors or not figures.requests:
+        return None
+    share = figures.status_errors / figures.requests
+    return Reason(
+        "error_status",
+        severity(invalid=share > at.STATUS_RATIO_INVALID),
+        f"{percent(min(share, 1))} of the answers had an error status.",
+        "Find the error in the server's journal; an error page is no answer.",
+    )
+
+
+def check_timeouts(figures: Figures) -> Reason | None:
+    """Answers that came too late: counted as requests, left out of the latency.
+
+    wrk notices only when the answer comes (`response_complete`); a request that is never answered
+    counts nowhere, and only Little's law shows it.
+    """
+    late = figures.timeouts
+    if not late:
+        return None
+    requests = max(figures.requests or 0, late)
+    limit = "wrk's time-out" if figures.timeout_s is None else f"{figures.timeout_s:g} s"
+    return Reason(
+        "timeouts",
+        severity(invalid=late > requests * at.TIMEOUT_RATIO_INVALID),
+        f"{late:,} requests took longer than {limit}; wrk left them out of its latency.",
+        "Raise the time-out (bench_load.timeout_s, wrk --timeout) or lower the connections.",
+    )
+
+
+def check_impossible(figures: Figures) -> Reason | None:
+    """Figures that no run of wrk can give: somebody mistyped, or mixed two outputs."""
+    latency, requests = figures.latency_ms, figures.requests
+    rising = [
+        ("p50", latency.p50),
+        ("p75", latency.p75),
+        ("p90", latency.p90),
+        ("p99", latency.p99),
+        ("p99.9", latency.p999),
+        ("maximum", latency.max),
+    ]
+    known = [(name, value) for name, value in rising if value is not None]
+    pairs = list(zip(known, known[1:]))  # noqa: B905, RUF007 - pairwise; 3.10 reads both
+    if latency.mean is not None and latency.max is not None:
+        pairs.append((("mean", latency.mean), ("maximum", latency.max)))
+    wrong = [
+        f"its {low_name} latency is above its {high_name}"
+        for (low_name, low), (high_name, high) in pairs
+        if low > high * (1 + at.ORDER_TOLERANCE)
+    ]
+    if requests is not None:
+        counts = (("error answers", figures.status_errors), ("time-outs", figures.timeouts))
+        wrong += [f"it has more {name} than answers" for name, n in counts if (n or 0) > requests]
+    if not wrong:
+        return None
+    return Reason(
+        "impossible_figures",
+        "invalid",
+        f"No run of wrk gives these figures: {wrong[0]}.",
+        "Take the output as wrk printed it, one run at a time.",
+    )
+
+
+def check_rate(figures: Figures) -> Reason | None:
+    """Requests / duration against the stated req/s, which wrk computes from those very figures."""
+    requests, duration_s, rps = figures.requests, figures.duration_s, figures.rps
+    if requests is None or rps is None or not duration_s:
+        return None
+    expected = requests / duration_s
+    if abs(rps - expected) <= expected * at.RATE_TOLERANCE + at.RATE_ROUNDING_RPS:
+        return None
+    return Reason(
+        "rate_mismatch",
+        "invalid",
+        f"{requests:,} requests in {duration_s:g} s are {number(expected)} req/s, but "
+        f"{number(rps)} are stated.",
+        "Take the output as wrk printed it, one run at a time.",
+    )
+
+
+def check_closed(figures: Figures) -> Reason | None:
+    """One read error an answer: the server closes unannounced, and each request has to connect."""
+    if not figures.read_errors or not figures.requests:
+        return None
+    share = figures.read_errors / figures.requests
+    if not at.CLOSED_RATIO < share <= at.CLOSED_RATIO_MAX:
+        return None
+    return Reason(
+        "closed_connections",
+        "suspect",
+        f"The server closed its connection after {percent(min(share, 1))} of the answers.",
+        "Switch keep-alive on (keepalive_s), or compare only with servers that close as well.",
+    )
+
+
+def check_duration(figures: Figures) -> Reason | None:
+    """Stopped by hand, or held up by the host."""
+    if figures.asked_s is None or figures.duration_s is None:
+        return None
+    slack_s = figures.asked_s * at.DURATION_TOLERANCE + at.DURATION_SLACK_S
+    if abs(figures.duration_s - figures.asked_s) <= slack_s:
+        return None
+    return Reason(
+        "duration_off",
+        "suspect",
+        f"wrk ran for {number(figures.duration_s)} s where {figures.asked_s:g} s were asked for.",
+        "Let wrk run to its end, on a host that is not overloaded and whose clock stays.",
+    )
+
+
+def check_missing(figures: Figures) -> Reason | None:
+    """Lines that a text ought to hold."""
+    if not figures.missing or figures.failure or check_no_throughput(figures) is not None:
+        return None
+    return Reason(
+        "missing_figures",
+        "suspect",
+        f"The text does not give {_join(figures.missing)}, so not every check could be made.",
+        "Take the whole output, from `Running … test @ …` down to Transfer/sec.",
+    )
+
+
+CHECKS: tuple[Callable[[Figures], Reason | None], ...] = (
+    check_failure,
+    check_no_throughput,
+    check_no_requests,
+    check_connect,
+    check_refused,
+    check_status,
+    check_timeouts,
+    check_impossible,
+    check_rate,
+    check_broken,
+    little.check_little,
+    little.check_no_latency,
+    check_closed,
+    little.check_stalls,
+    check_duration,
+    check_missing,
+)
+"""The gravest first."""
+
+
+def _join(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,87 @@
+"""From rules to verdicts."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+from collect.checks import host, load
+from collect.checks import thresholds as at
+from collect.checks.figures import trial_figures
+from collect.checks.reasons import Reason, Verdict, conclude, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collect.checks.figures import Figures
+    from collect.model import Trial
+
+
+def verdict(trial: Trial) -> Verdict:
+    """Judge one trial by itself; the worst reason decides."""
+    return conclude(_reasons(trial))
+
+
+def verdict_of_figures(figures: Figures) -> Verdict:
+    """Judge an output of wrk of which nothing else is known."""
+    return conclude(_load_reasons(figures))
+
+
+def verdicts(trials: Sequence[Trial]) -> tuple[Verdict, ...]:
+    """Judge the trials of a run, in their order: each by itself, and its canary by the others."""
+    return tuple(
+        conclude((*_reasons(trial), *(() if flag is None else (flag,))))
+        for trial, flag in zip(trials, flag_canaries(trials))  # noqa: B905 - one flag a trial
+    )
+
+
+def flag_canaries(trials: Sequence[Trial]) -> tuple[Reason | None, ...]:
+    """Flag each trial whose canary is far from the median of its host's; one entry a trial.
+
+    It never makes a trial invalid and never corrects a figure: the machine was another one then,
+    and a comparison inside the block is still fair.
+    """
+    by_host: dict[str, list[float]] = {}
+    for trial in trials:
+        if (canary_s := _canary_s(trial)) is not None:
+            by_host.setdefault(trial.host, []).append(canary_s)
+    usual = {
+        name: median(found) for name, found in by_host.items() if len(found) >= at.CANARY_MIN_TRIALS
+    }
+    return tuple(_flag(_canary_s(trial), usual.get(trial.host)) for trial in trials)
+
+
+def _flag(canary_s: float | None, usual_s: float | None) -> Reason | None:
+    if canary_s is None or usual_s is None:
+        return None
+    ratio = canary_s / usual_s
+    if 1 / at.CANARY_RATIO_SUSPECT <= ratio <= at.CANARY_RATIO_SUSPECT:
+        return None
+    return Reason(
+        "canary",
+        "suspect",
+        f"A fixed piece of work just before the load took {number(ratio)} times as long as it "
+        "usually does in this run.",
+        "Compare this trial with those of its own block only: the host was throttled or shared.",
+    )
+
+
+def _canary_s(trial: Trial) -> float | None:
+    canary_s = None if trial.host_state is None else trial.host_state.canary_s
+    return canary_s if canary_s is not None and canary_s > 0 else None
+
+
+def _reasons(trial: Trial) -> tuple[Reason, ...]:
+    figures = trial_figures(trial)
+    found = [check(trial) for check in host.BEFORE_LOAD]
+    own = () if figures is None else _load_reasons(figures)
+    rest = [check(trial) for check in host.AFTER_LOAD]
+    return (*_given(found), *own, *_given(rest))
+
+
+def _load_reasons(figures: Figures) -> tuple[Reason, ...]:
+    return _given([check(figures) for check in load.CHECKS])
+
+
+def _given(found: list[Reason | None]) -> tuple[Reason, ...]:
+    return tuple(reason for reason in found if reason is not None)

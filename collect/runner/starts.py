@@ -1,0 +1,148 @@
+"""One start of a variant: stop the others, start it, run its trials, stop it again."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from collect.model import Outcome
+from collect.runner import systemd
+from collect.runner.progress import describe
+from collect.runner.trial import TrialRun
+from collect.runner.waiting import Bench, Start, ask_until_right
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from collect.model import Plan, PlannedTrial, Trial, Variant
+    from collect.runner.progress import ProgressFile
+
+# After these the next trial of the group would measure what the last one left behind.
+_NEEDS_FRESH_START = ("load_failed", "server_died", "wrong_answer_after")
+# Nothing answers at all: the other trials of this start would only wait in vain.
+_ENDS_GROUP = ("start_failed", "not_ready", "server_died")
+PORT_FREE_S = 2.0
+
+
+def group_trials(trials: Iterable[PlannedTrial]) -> list[list[PlannedTrial]]:
+    """Put trials of one block and variant that stand next to each other together."""
+    return [list(group) for _, group in groupby(trials, key=lambda t: (t.block, t.variant))]
+
+
+def units_of(variant: Variant) -> tuple[str, ...]:
+    """Return the variant's units; the socket first, as it is there before the service."""
+    return tuple(unit for unit in (variant.socket_unit, variant.unit) if unit is not None)
+
+
+def all_units(plan: Plan) -> tuple[str, ...]:
+    """Return the units of all variants, each once."""
+    units: dict[str, None] = {}
+    for variant in plan.variants:
+        units.update(dict.fromkeys(units_of(variant)))
+    return tuple(units)
+
+
+class Starts:
+    """Runs groups of trials that share a start."""
+
+    def __init__(
+        self, plan: Plan, bench: Bench, progress: ProgressFile, keep: Callable[[Trial], None]
+    ) -> None:
+        """Prepare; `keep` gets each trial once it is saved."""
+        self._plan = plan
+        self._bench = bench
+        self._progress = progress
+        self._keep = keep
+        self._units = all_units(plan)
+
+    def run(self, trials: Iterable[PlannedTrial]) -> None:
+        """Run the trials in their order, with as few starts as that takes."""
+        for group in group_trials(trials):
+            remaining: Sequence[PlannedTrial] = group
+            while remaining:
+                remaining = self._run_start(remaining)
+
+    def _run_start(self, trials: Sequence[PlannedTrial]) -> Sequence[PlannedTrial]:
+        """Start the variant once and run what it can; return trials that need a fresh start."""
+        variant = self._plan.variant(trials[0].variant)
+        services, timing = self._bench.services, self._plan.timing
+        self._progress.step(trials[0], "starting")
+        try:
+            start, failure = self._start(variant, trials[0])
+            if failure is not None and failure.status in _ENDS_GROUP:
+                for trial in trials:
+                    self._record(trial, failure, start)
+                return ()
+            for index, planned in enumerate(trials):
+                if index == 0 and failure is not None:
+                    # It answers, but not this: another endpoint may well be right.
+                    self._record(planned, failure, start)
+                    continue
+                status = self._run_trial(planned, start)
+                start = Start(start.since_s, None)
+                if status in _NEEDS_FRESH_START:
+                    return trials[index + 1 :]
+            return ()
+        finally:
+            if problem := services.stop(units_of(variant), timing.stop_timeout_s):
+                self._bench.log(problem)
+
+    def _start(self, variant: Variant, first: PlannedTrial) -> tuple[Start, Outcome | None]:
+        """Stop everything, start the variant, wait for the first right body."""
+        bench, timing = self._bench, self._plan.timing
+        since_s = bench.clock.time()
+        nothing = Start(since_s, None)
+        if problem := bench.services.stop(self._units, timing.stop_timeout_s):
+            return nothing, Outcome("start_failed", problem)
+        # A proxy may stand on the port all the time; without one, whoever is there now would be
+        # measured in place of the variant.
+        if variant.proxy == "none" and (owner := self._foreign_listener()):
+            why = f"port {self._plan.port} is taken by {owner}, which is not in this plan"
+            return nothing, Outcome("start_failed", why)
+        begun_s = bench.clock.monotonic()
+        if problem := bench.services.start(units_of(variant)):
+            return nothing, Outcome("start_failed", problem)
+        endpoint = self._plan.endpoint(first.endpoint)
+        failure = ask_until_right(
+            bench, endpoint, timing.ready_timeout_s, lambda: self._start_failure(variant.unit)
+        )
+        ready_s = bench.clock.monotonic() - begun_s
+        # Once more at the end: systemd may have started it a second time between two looks.
+        failure = self._start_failure(variant.unit) or failure
+        return Start(since_s, None if failure else ready_s), failure
+
+    def _start_failure(self, unit: str) -> Outcome | None:
+        state = self._bench.services.state(unit)
+        if state.job_pending:
+            return None
+        if state.restarts:
+            times = f"it ended and systemd restarted it {state.restarts} times"
+            return Outcome("start_failed", f"{times}; {systemd.describe(state)}")
+        if state.active in ("active", "activating", "reloading") and state.sub != "auto-restart":
+            return None
+        return Outcome("start_failed", systemd.describe(state))
+
+    def _foreign_listener(self) -> str | None:
+        clock = self._bench.clock
+        deadline_s = clock.monotonic() + PORT_FREE_S
+        while owner := self._bench.asker.port_owner():
+            if clock.monotonic() >= deadline_s:
+                return owner
+            clock.sleep(0.1)
+        return None
+
+    def _run_trial(self, planned: PlannedTrial, start: Start) -> str:
+        run = TrialRun(
+            self._bench, self._plan, planned, lambda phase: self._progress.step(planned, phase)
+        )
+        return self._finish(run.run(start))
+
+    def _record(self, planned: PlannedTrial, outcome: Outcome, start: Start) -> None:
+        run = TrialRun(self._bench, self._plan, planned, lambda _phase: None)
+        self._finish(run.record(outcome, start))
+
+    def _finish(self, trial: Trial) -> str:
+        self._keep(trial)
+        self._progress.finish_trial(trial)
+        self._bench.log(f"{trial.trial_id}: {describe(trial)}")
+        return trial.outcome.status

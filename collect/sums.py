@@ -1,0 +1,81 @@
+"""Compare files with a list of checksums (`SHA256SUMS`), and name each that does not fit."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+SUMS = "SHA256SUMS"
+
+_LINE = re.compile(r"(?P<sum>[0-9a-f]{64}) [ *](?P<name>[^\x00-\x1f]+)")
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_problems(folder: Path, where: str, needed: Collection[str] = ()) -> Iterator[str]:
+    """Name each file of a flat folder that differs from its list, is missing, or stands in none.
+
+    Args:
+        folder: holds `SHA256SUMS`.
+        where: names the folder in messages.
+        needed: files that the list must name.
+    """
+    listed: dict[str, str] = {}
+    yield from read_sums(folder, where, listed)
+    if not listed:
+        return
+    for name in listed:
+        if "/" in name:
+            yield f"{where}/{SUMS}: got {name!r}; accepted: <sha256>  <file name>"
+    yield from compare(folder, where, {n: s for n, s in listed.items() if "/" not in n})
+    for path in sorted(folder.iterdir()):
+        if path.name not in {*listed, SUMS}:
+            yield f"{where}/{path.name}: not listed in {SUMS}"
+    for name in needed:
+        if name not in listed:
+            yield f"{where}: holds no {name}"
+
+
+def read_sums(folder: Path, where: str, listed: dict[str, str]) -> Iterator[str]:
+    """Fill `listed` (file: checksum) from the folder's list; name what is wrong with the list."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        yield f"{where}: {SUMS} is missing or unreadable; pull the trial again"
+        return
+    for line in lines:
+        match = _LINE.fullmatch(line)
+        if match is None or not _is_inside(match["name"]):
+            yield f"{where}/{SUMS}: got {line!r}; accepted: <sha256>  <file name>"
+        else:
+            listed[match["name"]] = match["sum"]
+    if not lines:
+        yield f"{where}/{SUMS}: is empty"
+
+
+def compare(folder: Path, where: str, listed: dict[str, str]) -> Iterator[str]:
+    """Name each listed file that is missing or differs."""
+    for name, wanted in listed.items():
+        path = folder / name
+        if not path.is_file() or path.is_symlink():
+            yield f"{where}/{name}: listed in {SUMS} but missing"
+        elif digest(path) != wanted:
+            yield f"{where}/{name}: differs from its checksum in {SUMS}"
+
+
+def _is_inside(name: str) -> bool:
+    return (
+        not name.startswith("/")
+        and not {".", "..", ""} & set(name.split("/"))
+        and (str(PurePosixPath(name)) == name)
+    )

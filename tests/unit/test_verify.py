@@ -1,0 +1,154 @@
+"""`serverbench verify`: one flipped byte, one missing file, one too many: each by its name."""
+
+from __future__ import annotations
+
+import shutil
+
+import factory
+import pytest
+
+from collect import cli
+from collect.errors import DataError
+from collect.model import Decision, dumps
+from collect.report import build_report, render_markdown
+from collect.runner.trial_folder import write_run_sums
+from collect.store import load_run
+from collect.verify import verify_run
+
+
+@pytest.fixture
+def plan():
+    return factory.plan(blocks=1, variants=factory.variants(factory.PAIRS[:2]))
+
+
+@pytest.fixture
+def run(tmp_path, plan):
+    """Write a run as the runner leaves it, pulled and reported."""
+    folder = factory.write_host(tmp_path / "results", plan)
+    host = folder / plan.host
+    (host / "decision.json").write_text(dumps(Decision(2, plan.run_id, 1, "all_blocks", ())))
+    (host / "progress.json").write_text("{}")
+    write_run_sums(host)
+    (folder / "report.md").write_text(render_markdown(build_report(load_run(folder))))
+    return folder
+
+
+def test_a_run_as_it_was_written(run, plan):
+    found = verify_run(run)
+    assert (found.problems, found.notes) == ((), ())
+    assert (found.run_id, found.trials) == (plan.run_id, len(plan.trials))
+
+
+def every_file(run):
+    return [
+        path.relative_to(run)
+        for path in sorted(run.rglob("*"))
+        if path.is_file() and path.name != "progress.json"
+    ]
+
+
+def test_a_flipped_byte_anywhere_is_named(run):
+    for name in every_file(run):
+        path = run / name
+        content = path.read_bytes()
+        for position in (0, len(content) // 2, len(content) - 2):
+            flipped = bytearray(content)
+            flipped[position] ^= 0x04
+            path.write_bytes(flipped)
+            problems = verify_run(run).problems
+            # A list of checksums that was changed names what it no longer fits.
+            words = str(name) if name.name != "SHA256SUMS" else str(name.parent)
+            assert any(words in problem for problem in problems), (name, position, problems)
+        path.write_bytes(content)
+    assert verify_run(run).problems == ()
+
+
+def test_a_missing_file_anywhere_is_named(run):
+    for name in every_file(run):
+        path = run / name
+        if name.name == "report.md" or name == every_file(run)[0].parent / "SHA256SUMS":
+            continue
+        aside = path.rename(run.parent / "aside")
+        found = verify_run(run)
+        assert any(str(name) in words or str(name.parent) in words for words in found.problems), (
+            name,
+            found,
+        )
+        aside.rename(path)
+
+
+def test_a_missing_trial_is_named(run, plan):
+    gone = plan.trials[0].id
+    shutil.rmtree(run / plan.host / "trials" / gone)
+    problems = verify_run(run).problems
+    assert f"{plan.host}/trials/{gone}/SHA256SUMS: listed in SHA256SUMS but missing" in problems
+    assert any(problem.startswith("report.md: differs") for problem in problems)
+
+
+def test_all_that_is_wrong_is_named_not_only_the_first(run, plan):
+    host = run / plan.host
+    first, second = (host / "trials" / planned.id for planned in plan.trials[:2])
+    (first / "wrk.txt").write_text("nicer figures")
+    (second / "wrk.txt").unlink()
+    (second / "notes.txt").write_text("mine")
+    (host / "host.2.json").write_text("{}")
+    (host / "notes.txt").write_text("mine")
+    (host / "host.json").write_text("{}")
+    problems = verify_run(run).problems
+    for words in (
+        f"{first.name}/wrk.txt: differs from its checksum",
+        f"{second.name}/wrk.txt: listed in SHA256SUMS but missing",
+        f"{second.name}/notes.txt: not listed",
+        "host.2.json: not listed",
+        "lab1/notes.txt: not listed",
+        "lab1/host.json: differs from its checksum",
+    ):
+        assert any(words in problem for problem in problems), words
+
+
+def test_a_trial_that_came_from_elsewhere_is_named(run, plan):
+    trials = run / plan.host / "trials"
+    shutil.copytree(trials / plan.trials[0].id, trials / "b09-x")
+    problems = verify_run(run).problems
+    assert any("trials/b09-x: the whole trial is not listed" in problem for problem in problems)
+    assert any("report.md: cannot be rebuilt" in problem for problem in problems)
+
+
+def test_a_report_that_says_something_else_is_named(run):
+    path = run / "report.md"
+    path.write_text(path.read_text().replace("uwsgi", "granian"))
+    (problem,) = verify_run(run).problems
+    assert problem.startswith("report.md: differs")
+
+
+def test_what_cannot_be_checked_is_said_and_is_no_problem(run, plan):
+    (run / "report.md").unlink()
+    (run / plan.host / "SHA256SUMS").unlink()
+    found = verify_run(run)
+    assert found.problems == ()
+    assert len(found.notes) == 2
+
+
+@pytest.mark.parametrize("line", ["x", f"{'0' * 64}  ../plan.json", f"{'0' * 64}  /etc/passwd"])
+def test_a_list_that_leads_elsewhere_is_named(run, plan, line):
+    path = run / plan.host / "SHA256SUMS"
+    path.write_text(path.read_text() + line + "\n")
+    assert any("accepted: <sha256>" in problem for problem in verify_run(run).problems)
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(DataError, match="no such run"):
+        verify_run(tmp_path / "none")
+    with pytest.raises(DataError, match="was the run pulled"):
+        verify_run(tmp_path)
+
+
+def test_the_command(run, plan, capsys, monkeypatch):
+    monkeypatch.chdir(run.parent.parent)
+    assert cli.main(["verify", plan.run_id]) == 0
+    assert capsys.readouterr().out == f"{plan.run_id}: all as it was written\n"
+    (run / plan.host / "plan.json").write_text("{}")
+    assert cli.main(["verify", str(run)]) == 1
+    out = capsys.readouterr().out
+    assert "lab1/plan.json: differs from its checksum in SHA256SUMS\n" in out
+    assert out.splitlines()[-1] == f"{plan.run_id}: 2 problems"
