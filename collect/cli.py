@@ -1,4 +1,4 @@
-"""The command line: `serverbench plan | pull | unpack | report | parse | verify | simulate`.
+"""The command line: `serverbench plan | pull | unpack | report | compare | …`.
 
 Exit status: 0 done; 1 something the user can mend, said on one line; 2 a wrong command line.
 """
@@ -19,10 +19,16 @@ from typing import TYPE_CHECKING, get_args
 
 import collect
 from collect.archive import unpack
+from collect.changes import compare_runs
 from collect.errors import DataError, ServerbenchError
 from collect.model import Order, Plan, dumps, load_plan
 from collect.plan import estimate_s, plan_from_variables
 from collect.report import build_report, render_markdown, render_terminal
+from collect.report.changes import (
+    render_changes_markdown,
+    render_changes_terminal,
+    render_refusal,
+)
 from collect.report.parsed import parse_sources, render_parsed_json, render_parsed_table
 from collect.report.text import clean, load, seconds
 from collect.simulate import Setup, render_table, simulate
@@ -75,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_pull(commands)
     _add_unpack(commands)
     _add_report(commands)
+    _add_compare(commands)
     _add_parse(commands)
     _add_simulate(commands)
     _add_verify(commands)
@@ -139,6 +146,40 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--raw", action="store_true", help="terminal: what wrk printed, not a row a trial"
     )
     command.set_defaults(run=_report)
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "compare",
+        help="say what changed from one run to another",
+        description="Say what changed from run A to run B, variant by variant, with intervals. "
+        "Refuses runs whose hosts, versions, loads or settings differ, and names what does.",
+        epilog="Example: serverbench compare 20260131-0200 latest",
+    )
+    for name in ("RUN_A", "RUN_B"):
+        command.add_argument(
+            name.lower(), metavar=name, help=f"a run id under results/, a folder, or {LATEST}"
+        )
+    command.add_argument("--format", choices=["terminal", "json", "markdown"], default="terminal")
+    command.add_argument(
+        "--allow-different", action="store_true", help="compare all the same, with a warning each"
+    )
+    command.set_defaults(run=_compare)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    a, b = (load_run(_find_run(name)) for name in (options.run_a, options.run_b))
+    changes = compare_runs(a, b)
+    if changes.differences and not options.allow_different:
+        sys.stderr.write(f"serverbench: {render_refusal(changes)}")
+        return 1
+    render = {
+        "terminal": render_changes_terminal,
+        "json": dumps,
+        "markdown": render_changes_markdown,
+    }[options.format]
+    _write(render(changes))
+    return 0
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -91,7 +91,7 @@ def little_ratio(connections: int, rps: float | None, mean_ms: float | None) -> 
     connections / rps on average. Above 1, connections wait without being measured (starvation,
     samples dropped at the time-out). Below 1, wrk's correction has raised the mean: stalls.
     """
-    if rps is None or mean_ms is None or not rps > 0 or not mean_ms > 0:
+    if rps is None or mean_ms is None or not rps > 0 or not mean_ms / 1000 > 0:
         return None
     ratio = connections / rps / (mean_ms / 1000)
     return ratio if math.isfinite(ratio) else None

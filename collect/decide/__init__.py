@@ -15,7 +15,7 @@ The rule, from one pair of variants to the whole endpoint:
 3. *Looks.* Each look after a block has the same share of the error rate, found so that all looks up
    to the last planned one err no more often than promised (Pocock, Group Sequential Methods, 1977);
    the smallest p / share is then a p-value whenever the run ends. Looking at fixed-n p-values after
-   every block instead would find a winner among twins four times as often as it says.
+   every one of 20 blocks would find a winner among twins four times as often as it says.
 4. *Pairs.* Holm's step-down method over all pairs of an endpoint (Holm, A Simple Sequentially
    Rejective Multiple Test Procedure, 1979): `ALPHA` is the chance of even one false winner.
    "Within the gap" is two one-sided tests (Schuirmann, 1987), by Bonferroni over all pairs. The

@@ -1,13 +1,15 @@
-"""What every lab test starts from: the lab host, up."""
+"""What every lab test starts from: hosts that are up, or deployed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from labkit import LAB_INVENTORY, run_playbook
+import yaml
+from labkit import BENCH_HOSTS, BENCH_NETWORK, LAB_INVENTORY, REPO, run_playbook
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -16,3 +18,31 @@ def lab() -> Path:
     """Have the lab host up, once; the value is its inventory."""
     run_playbook("lab.yml")
     return LAB_INVENTORY
+
+
+@pytest.fixture(scope="session")
+def inventory() -> Iterator[Path]:
+    """Two bare lab hosts, Debian 13 and 12; gone at the end, whatever happened."""
+    # Two levels below the checkout, like inventory/lab, whose variables it shares.
+    folder = REPO / ".build/lab-test"
+    folder.mkdir(parents=True, exist_ok=True)
+    group_vars = folder / "group_vars"
+    if not group_vars.is_symlink():
+        group_vars.symlink_to(REPO / "inventory/lab/group_vars")
+    lab_hosts = {"hosts": BENCH_HOSTS, "vars": BENCH_NETWORK}
+    (folder / "hosts.yml").write_text(
+        yaml.safe_dump({"bench": {"children": {"lab_hosts": lab_hosts}}})
+    )
+    run_playbook("lab.yml", folder, lab_host_state="absent")
+    run_playbook("lab.yml", folder, lab_host_state="reset")
+    try:
+        yield folder
+    finally:
+        run_playbook("lab.yml", folder, lab_host_state="absent")
+
+
+@pytest.fixture(scope="session")
+def deployed(inventory: Path) -> Path:
+    """The same two hosts with every variant of the quick matrix installed."""
+    run_playbook("deploy.yml", inventory)
+    return inventory

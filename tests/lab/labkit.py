@@ -12,6 +12,12 @@ import ansible_runner
 
 REPO = Path(__file__).resolve().parents[2]
 LAB_INVENTORY = REPO / "inventory/lab"
+# The hosts that are benchmarked in tests, on a bridge of their own: lab1 is left alone.
+BENCH_HOSTS = {
+    "labb13": {"lab_host_address": "198.19.89.13", "lab_host_release": "trixie"},
+    "labb12": {"lab_host_address": "198.19.89.12", "lab_host_release": "bookworm"},
+}
+BENCH_NETWORK = {"lab_host_subnet": "198.19.89.0/24", "lab_host_bridge": "sblabb0"}
 
 
 @dataclass(frozen=True, slots=True)

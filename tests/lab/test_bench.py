@@ -13,15 +13,11 @@ import time
 
 import pytest
 import yaml
+from labkit import BENCH_HOSTS as HOSTS
 from labkit import REPO, run_playbook
 
 from collect.model import load_plan, load_trial
 
-HOSTS = {
-    "labb13": {"lab_host_address": "198.19.89.13", "lab_host_release": "trixie"},
-    "labb12": {"lab_host_address": "198.19.89.12", "lab_host_release": "bookworm"},
-}
-NETWORK = {"lab_host_subnet": "198.19.89.0/24", "lab_host_bridge": "sblabb0"}
 SERVERS = {"uwsgi", "gunicorn", "granian", "uvicorn", "daphne", "hypercorn"}
 # Enough to be a real run of every step; figures are not looked at.
 SHORT = {
@@ -41,35 +37,8 @@ def profiles(**overrides):
 
 
 @pytest.fixture(scope="module")
-def inventory():
-    """Two bare lab hosts with a bridge of their own; gone at the end, whatever happened."""
-    # Two levels below the checkout, like inventory/lab, whose variables it shares.
-    folder = REPO / ".build/lab-test"
-    folder.mkdir(parents=True, exist_ok=True)
-    group_vars = folder / "group_vars"
-    if not group_vars.is_symlink():
-        group_vars.symlink_to(REPO / "inventory/lab/group_vars")
-    lab_hosts = {"hosts": HOSTS, "vars": NETWORK}
-    (folder / "hosts.yml").write_text(
-        yaml.safe_dump({"bench": {"children": {"lab_hosts": lab_hosts}}})
-    )
-    run_playbook("lab.yml", folder, lab_host_state="absent")
-    run_playbook("lab.yml", folder, lab_host_state="reset")
-    try:
-        yield folder
-    finally:
-        run_playbook("lab.yml", folder, lab_host_state="absent")
-
-
-@pytest.fixture(scope="module")
 def results(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
-
-
-@pytest.fixture(scope="module")
-def deployed(inventory):
-    run_playbook("deploy.yml", inventory)
-    return inventory
 
 
 @pytest.fixture(scope="module")

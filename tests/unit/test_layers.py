@@ -17,6 +17,7 @@ LAYERS = [
     ["cli"],
     ["verify", "simulate"],
     ["report"],
+    ["changes"],
     ["stats", "parse"],
     ["archive"],
     ["store"],

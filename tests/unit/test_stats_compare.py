@@ -45,8 +45,9 @@ def judged(plan, *, seed=1, noise=0.02, speeds=None, factor=1.0):
     found = []
     for planned in sorted(plan.trials, key=lambda planned: planned.id):
         rps = speeds[planned.variant] * hosts[planned.block] * math.exp(chance.normal() * noise)
-        trial = factory.trial(planned, plan, wrk=factory.wrk(rps * factor, plan.load))
-        found.append((trial, verdict(trial)))
+        trial = factory.trial(planned, plan, wrk=factory.wrk(rps, plan.load))
+        scaled = replace(trial, wrk=replace(trial.wrk, rps=rps * factor))
+        found.append((scaled, verdict(trial)))
     return found
 
 

@@ -1,0 +1,260 @@
+"""What `serverbench compare` shows: what changed from run A to run B."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from collect.changes.figures import MIN_SHARED
+from collect.report import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from collect.changes import Change, Changes, HostChanges, Row, Table, Used
+
+WIDTH = 80
+
+_METRICS = {
+    "rps": ("requests per second", "req/s", 1.0),
+    "p99_ms": ("latency, 99th percentile", "ms", 1.0),
+    "pss_peak_bytes": ("peak memory (PSS)", "MiB", 2.0**20),
+    "cpu_s_per_request": ("CPU per request", "ms", 1e-3),
+}
+_DRIFT = "host's own drift"
+_COMMON = "common to all"
+_SHORT = "A and B: geometric means over blocks. B/A: below 1, B has less; 95 %: its interval."
+_CAVEAT = (
+    "The intervals cover the noise inside each run. A host that was faster or slower all through "
+    "one of the two runs cannot be told from a change of a server, unless it shows in all "
+    f"variants: “{_DRIFT}” is the median change of all. "
+)
+_OTHERS = (
+    "“Against the others” is a variant's change over that median, with an interval from inside the "
+    "blocks. What all variants share (the app, its data, system settings) moves the drift, too. "
+)
+_TOO_FEW = (
+    f"With fewer than {MIN_SHARED} variants in both runs nobody can say whether the host or a "
+    "server changed. "
+)
+_REMEDY = "To be sure, measure both settings as two variants of one run."
+_HOLM = (
+    "Intervals hold for all variants of a table at once (Welch's t test of logarithms, Holm's "
+    "method): a table without any true change shows one in at most 1 case of 20. One that ends at "
+    "1.00 does not hold it if its variant is named as changed."
+)
+_ONE_BLOCK = (
+    "One block gives no interval, and so no verdict; three blocks in each run are the least that "
+    "say something: -e bench_blocks=3."
+)
+_MAX_RATIO, _MIN_RATIO = 1000, 0.001
+
+
+def render_refusal(changes: Changes) -> str:
+    """Name each difference on one line."""
+    count = len(changes.differences)
+    things = "1 thing" if count == 1 else f"{count} things"
+    lines = [f"the runs differ in {things}; --allow-different compares them all the same"]
+    lines += [f"  {text.one_line(str(difference))}" for difference in changes.differences]
+    return "\n".join(lines) + "\n"
+
+
+def render_changes_terminal(changes: Changes) -> str:
+    """Write the tables in 80 columns."""
+    lines = []
+    for line in _preamble(changes):
+        lines += _wrap(line)
+    for host in changes.hosts:
+        for line in _host_head(host):
+            lines += _wrap(line)
+        for table in host.tables:
+            lines += ["", *_wrap(_title(table)), *_columns(table)]
+            for sentence in _sentences(table):
+                lines += _wrap(f"  {sentence}")
+    lines.append("")
+    for line in _legend(changes):
+        lines += _wrap(line)
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def render_changes_markdown(changes: Changes) -> str:
+    """Write the tables as GitHub-flavoured Markdown; nothing from a host can act as markup."""
+    first, *rest = _preamble(changes)
+    lines = [f"# {text.markdown(first)}", ""]
+    lines += [f"- {text.markdown(line)}" for line in rest]
+    for host in changes.hosts:
+        name, *notes = _host_head(host)[1:]
+        lines += ["", f"## {text.markdown(name)}", ""]
+        lines += [f"- {text.markdown(note)}" for note in notes]
+        for table in host.tables:
+            lines += ["", f"### {text.markdown(_title(table))}", ""]
+            lines += _markdown_table(table)
+            lines += ["", *(f"- {text.markdown(sentence)}" for sentence in _sentences(table))]
+    lines += ["", *(f"{text.markdown(line)}\n" for line in _legend(changes))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _preamble(changes: Changes) -> Iterator[str]:
+    yield f"From run A, {text.one_line(changes.run_a)}, to run B, {text.one_line(changes.run_b)}"
+    for difference in changes.differences:
+        yield f"! {text.one_line(str(difference))}"
+    if changes.differences:
+        yield (
+            f"! A change may come from {'that' if len(changes.differences) == 1 else 'those'} "
+            "as well as from a server."
+        )
+    for note in changes.notes:
+        yield f"! {text.one_line(note)}"
+
+
+def _host_head(host: HostChanges) -> list[str]:
+    used = [f"{run}: {_used(one)}" for run, one in (("A", host.a), ("B", host.b))]
+    notes = [f"! {text.one_line(note)}" for note in host.notes]
+    return ["", text.one_line(host.name), *used, *notes]
+
+
+def _used(used: Used) -> str:
+    blocks = "1 block" if used.blocks == 1 else f"{used.blocks} blocks"
+    valid = used.trials - used.invalid
+    return f"{text.one_line(used.host)}, {blocks}, {used.order}, {text.count(valid)} trials used"
+
+
+def _title(table: Table) -> str:
+    words, unit, _ = _METRICS[table.metric]
+    better = "higher" if table.higher_is_better else "lower"
+    return f"{text.one_line(table.endpoint)}: {words}, {unit}; {better} is better"
+
+
+def _columns(table: Table) -> list[str]:
+    has_relative = any(row.relative for row in table.rows)
+    room = 20 if has_relative else 42
+    rows = [_cells(table, row, has_relative=has_relative) for row in table.rows]
+    head = ["", "A", "B", "B/A", "95 %", *(["others", "95 %"] if has_relative else [])]
+    head[0] = "variant"
+    if table.drift is not None:
+        drift = [_drift_name(table), "", "", _ratio(table.drift), ""]
+        rows.append([*drift, *(["", ""] if has_relative else [])])
+    name_width = min(room, max(cell_len(row[0]) for row in [head, *rows]))
+    lines = []
+    for row in [head, *rows]:
+        name, cells = row[0], row[1:]
+        if cell_len(name) > name_width:
+            # Cut short, two variants might look like one.
+            lines.append(name)
+            name = ""
+        widths = (8, 8, 7, 14, 8, 14)
+        line = name + " " * (name_width - cell_len(name))
+        line += "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
+        lines.append(line.rstrip())
+    return lines
+
+
+def _cells(table: Table, row: Row, *, has_relative: bool) -> list[str]:
+    _, _, unit = _METRICS[table.metric]
+    cells = [
+        text.one_line(row.variant),
+        *(text.figure(None if x is None else x / unit) for x in (row.a, row.b)),
+        *_change(row.change),
+    ]
+    return [*cells, *_change(row.relative)] if has_relative else cells
+
+
+def _change(change: Change | None) -> tuple[str, str]:
+    if change is None:
+        return text.UNKNOWN, ""
+    if change.low is None or change.high is None:
+        return _ratio(change.ratio), text.UNKNOWN
+    return _ratio(change.ratio), f"{_ratio(change.low)}–{_ratio(change.high)}"  # noqa: RUF001
+
+
+def _ratio(value: float) -> str:
+    """Write a ratio in at most six characters: two blocks may leave it wide open."""
+    if value >= _MAX_RATIO:
+        return f">{_MAX_RATIO - 1}"
+    return f"<{_MIN_RATIO}" if value < _MIN_RATIO else text.figure(value)
+
+
+def _drift_name(table: Table) -> str:
+    # Memory has no speed.
+    return _COMMON if table.metric == "pss_peak_bytes" else _DRIFT
+
+
+def _markdown_table(table: Table) -> Iterator[str]:
+    has_relative = any(row.relative for row in table.rows)
+    head = ["variant", "A", "B", "B/A", "95 %", "change"]
+    if has_relative:
+        head += ["against the others", "95 %", "change"]
+    yield f"| {' | '.join(head)} |"
+    yield f"| :--- |{' ---: |' * (len(head) - 1)}"
+    for row in table.rows:
+        name, *cells = _cells(table, row, has_relative=has_relative)
+        cells.insert(4, _state(row.change))
+        if has_relative:
+            cells.append(_state(row.relative))
+        yield f"| {text.markdown(name)} | {' | '.join(map(text.markdown, cells))} |"
+    if table.drift is not None:
+        blanks = " |" * (len(head) - 4)
+        yield f"| {_drift_name(table)} | | | {text.markdown(_ratio(table.drift))} |{blanks}"
+
+
+def _state(change: Change | None) -> str:
+    if change is None or change.state == "unknown":
+        return text.UNKNOWN
+    return "no change to speak of" if change.state == "no_change" else change.state
+
+
+def _sentences(table: Table) -> Iterator[str]:
+    yield from _verdicts(table, "", [(row.variant, row.change) for row in table.rows])
+    if nothing := [row.variant for row in table.rows if row.change is None]:
+        yield f"No figure in one of the runs: {_names(nothing)}."
+    relative = [(row.variant, row.relative) for row in table.rows if row.relative]
+    yield from _verdicts(table, "Against the others: ", relative)
+
+
+def _verdicts(
+    table: Table, prefix: str, changes: Sequence[tuple[str, Change | None]]
+) -> Iterator[str]:
+    by_state: dict[str, list[str]] = {}
+    for variant, change in changes:
+        if change is not None:
+            by_state.setdefault(change.state, []).append(variant)
+    for state in ("lower", "higher"):
+        if state in by_state:
+            is_better = (state == "higher") == table.higher_is_better
+            words = f"{state}, so {'better' if is_better else 'worse'}: {_names(by_state[state])}."
+            yield prefix + (words if prefix else words.capitalize())
+    if same := by_state.get("no_change"):
+        words = "no change to speak of" + (f": {_names(same)}" if len(by_state) > 1 else "") + "."
+        yield prefix + (words if prefix else words.capitalize())
+    if "unknown" in by_state and not prefix:
+        yield f"No interval, as there is only one block: {_names(by_state['unknown'])}."
+
+
+def _names(variants: Sequence[str]) -> str:
+    return ", ".join(map(text.one_line, variants))
+
+
+def _legend(changes: Changes) -> Iterator[str]:
+    tables = [table for host in changes.hosts for table in host.tables]
+    rows = [row for table in tables for row in table.rows]
+    yield _SHORT
+    has_relative = any(row.relative for row in rows)
+    yield _CAVEAT + (_OTHERS if has_relative else _TOO_FEW if _is_small(tables) else "") + _REMEDY
+    if any(row.change and row.change.low is not None for row in rows):
+        yield _HOLM
+    if any(row.change and row.change.low is None for row in rows):
+        yield _ONE_BLOCK
+
+
+def _is_small(tables: Sequence[Table]) -> bool:
+    return all(sum(row.change is not None for row in table.rows) < MIN_SHARED for table in tables)
+
+
+def _wrap(line: str) -> list[str]:
+    """Wrap at 80 columns; what follows a mark or an indent stays under it."""
+    indent = "  " if line.startswith(("! ", "  ")) else ""
+    return textwrap.wrap(
+        line, WIDTH, subsequent_indent=indent + ("  " if line.startswith("  ") else "")
+    ) or [""]

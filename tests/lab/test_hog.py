@@ -1,0 +1,108 @@
+"""A neighbour inside the host takes its CPU for a third of a run: it is named, and fools nobody."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+
+import pytest
+from labkit import REPO, run_playbook
+
+from collect.checks import verdicts
+from collect.stats import compare
+from collect.store import load_run
+
+HOST = "labb13"
+BLOCKS = 7
+HOG_BLOCKS = (3, 4)
+VARIABLES = {
+    "bench_matrix": [
+        {"server": "granian", "interface": "wsgi"},
+        {"server": "gunicorn", "interface": "wsgi"},
+        {"server": "uvicorn", "interface": "asgi"},
+    ],
+    "bench_twin": True,
+    "bench_blocks": BLOCKS,
+    "bench_decide": None,
+    "bench_reruns_per_block": 1,
+    "bench_endpoints": ["health"],
+    "bench_load": {
+        "threads": 2,
+        "connections": 16,
+        "duration_s": 2,
+        "warmup_s": 1,
+        "timeout_s": 10,
+    },
+}
+
+
+def on_host(*command):
+    """Run a command on the host and return what it printed; '' where it fails."""
+    done = subprocess.run(
+        ["ssh", "-F", REPO / ".lab/ssh/config", HOST, *command],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done.stdout if done.returncode == 0 else ""
+
+
+def block_of(run_id):
+    text = on_host("cat", f"/var/lib/serverbench/runs/{run_id}/progress.json")
+    return json.loads(text)["block"] if text else 0
+
+
+def hog(run_id, over):
+    """Keep both cores busy, in the host's own cgroup, while the run is in HOG_BLOCKS."""
+    deadline = time.monotonic() + 400
+    while block_of(run_id) < HOG_BLOCKS[0] and time.monotonic() < deadline:
+        time.sleep(0.5)
+    loop = "'while :; do :; done & while :; do :; done'"
+    on_host("systemd-run", "--unit=hog", "--property=RuntimeMaxSec=300", "sh", "-c", loop)
+    while block_of(run_id) in HOG_BLOCKS and time.monotonic() < deadline and not over.is_set():
+        time.sleep(0.5)
+    on_host("systemctl", "stop", "hog.service")
+
+
+def measure(inventory, results, run_id):
+    run_playbook(
+        "bench.yml",
+        inventory,
+        limit=HOST,
+        bench_run_id=run_id,
+        bench_results_dir=str(results),
+        **VARIABLES,
+    )
+    (host,) = load_run(results / run_id).hosts
+    trials = [stored.trial for stored in host.trials]
+    judged = list(zip(trials, verdicts(trials), strict=True))
+    ranking = compare(host.plan, judged).ranking("health", "rps")
+    return judged, {row.variant: row.tier for row in ranking.rows}
+
+
+@pytest.mark.lab
+def test_a_hog_is_named_and_the_tiers_are_those_of_a_quiet_run(deployed, tmp_path):
+    _, quiet = measure(deployed, tmp_path, "quiet")
+    over = threading.Event()
+    neighbour = threading.Thread(target=hog, args=("hogged", over))
+    neighbour.start()
+    try:
+        judged, hogged = measure(deployed, tmp_path, "hogged")
+    finally:
+        over.set()
+        neighbour.join()
+    named = {
+        trial.block
+        for trial, verdict in judged
+        if any(r.code == "other_processes" and "sh" in r.seen for r in verdict.reasons)
+    }
+    # The hog comes a moment after the first block of the two has begun, and goes a moment late.
+    assert HOG_BLOCKS[1] in named
+    assert named <= {*HOG_BLOCKS, HOG_BLOCKS[1] + 1}
+    late = [v for t, v in judged if t.block == HOG_BLOCKS[1]]
+    assert all(any(r.code == "other_processes" for r in v.reasons) for v in late)
+    assert len(set(quiet.values())) > 1, quiet
+    assert hogged == quiet
