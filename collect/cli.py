@@ -1,6 +1,7 @@
 """The command line: `serverbench plan | pull | unpack | report | compare | …`.
 
-Exit status: 0 done; 1 something the user can mend, said on one line; 2 a wrong command line.
+Exit status: 0 done; 1 something the user can mend, said on one line (`compare`: one a difference);
+2 a wrong command line.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def _group_differences(
             [file.get(name, absent) for file in in_a],
             [file.get(name, absent) for file in in_b],
             # A tool that neither run found is nobody's concern.
-            unknown if any(file.get(name) is not None for file in (*in_a, *in_b)) else [],
+            unknown if absent or any(file.get(name) for file in (*in_a, *in_b)) else [],
         )
 
 
@@ -168,15 +168,20 @@ def _variant_differences(a: Variant, b: Variant) -> Iterator[tuple[str, str, str
     )
     for name in sorted(({*a.knobs, *b.knobs}) - {"workers"}):
         if name == "environment":
-            in_a, in_b = (_as_mapping(variant.knobs.get(name)) for variant in (a, b))
-            yield from _secrets_differ(f"{a.id} {name}", in_a, in_b)
+            sides = (_as_mapping(variant.knobs.get(name)) for variant in (a, b))
+            yield from _secrets_differ(f"{a.id} {name}", *sides)
             continue
-        value_a, value_b = (
-            "n/a" if name in variant.not_honoured else _show(variant.knobs.get(name))
-            for variant in (a, b)
-        )
-        if value_a != value_b:
-            yield f"{a.id} {name}", value_a, value_b
+        if _effective(a, name) != _effective(b, name):
+            in_a, in_b = (
+                "n/a" if name in variant.not_honoured else _show(variant.knobs.get(name))
+                for variant in (a, b)
+            )
+            yield f"{a.id} {name}", in_a, in_b
+
+
+def _effective(variant: Variant, knob: str) -> object:
+    # Not set, and set but not honoured, both leave the server's own default.
+    return None if knob in variant.not_honoured else variant.knobs.get(knob)
 
 
 def _endpoint_differences(a: Endpoint, b: Endpoint) -> Iterator[tuple[str, str, str]]:

@@ -6,7 +6,9 @@
    was throttled through one run. Half of the variants must change before the median follows them.
 3. *Against the others.* A variant's change over that median. Its error comes from inside the
    blocks: what a block is off its run's mean for this variant, less what it is off for the others,
-   so whatever speeds up or slows down a whole block adds nothing.
+   so whatever speeds up or slows down a whole block adds nothing. Simulated: at most 1 table of 20
+   names an unchanged variant; of three variants where one changed and another is three times as
+   noisy as the third, 2 of 20 may.
 4. *Several variants.* Holm's method over the variants of one endpoint and metric, with simultaneous
    95 % intervals that agree with it (`collect.decide.decide_pairs`).
 """

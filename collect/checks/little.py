@@ -48,7 +48,7 @@ def check_stalls(figures: Figures) -> Reason | None:
     contradiction. It tells of a long tail; on a host that shares its CPUs, often of the host's own.
     """
     ratio = figures.little_ratio
-    if ratio is None or ratio >= at.STALLS_SUSPECT:
+    if ratio is None or not 0 < ratio < at.STALLS_SUSPECT:
         return None
     return Reason(
         "long_stalls",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from collect.changes.differences import Difference
 from collect.changes.figures import MIN_SHARED
 from collect.report import text
 
@@ -33,7 +34,8 @@ _CAVEAT = (
 )
 _OTHERS = (
     "“Against the others” is a variant's change over that median, with an interval from inside the "
-    "blocks. What all variants share (the app, its data, system settings) moves the drift, too. "
+    "blocks; it holds while fewer than half of them changed. What all variants share (the app, its "
+    "data, system settings) moves the drift, too. "
 )
 _TOO_FEW = (
     f"With fewer than {MIN_SHARED} variants in both runs nobody can say whether the host or a "
@@ -57,7 +59,7 @@ def render_refusal(changes: Changes) -> str:
     count = len(changes.differences)
     things = "1 thing" if count == 1 else f"{count} things"
     lines = [f"the runs differ in {things}; --allow-different compares them all the same"]
-    lines += [f"  {text.one_line(str(difference))}" for difference in changes.differences]
+    lines += [f"  {_difference(difference)}" for difference in changes.differences]
     return "\n".join(lines) + "\n"
 
 
@@ -82,36 +84,36 @@ def render_changes_terminal(changes: Changes) -> str:
 def render_changes_markdown(changes: Changes) -> str:
     """Write the tables as GitHub-flavoured Markdown; nothing from a host can act as markup."""
     first, *rest = _preamble(changes)
-    lines = [f"# {text.markdown(first)}", ""]
-    lines += [f"- {text.markdown(line)}" for line in rest]
+    lines = [f"# {_markdown(first)}", ""]
+    lines += [f"- {_markdown(line)}" for line in rest]
     for host in changes.hosts:
         name, *notes = _host_head(host)[1:]
-        lines += ["", f"## {text.markdown(name)}", ""]
-        lines += [f"- {text.markdown(note)}" for note in notes]
+        lines += ["", f"## {_markdown(name)}", ""]
+        lines += [f"- {_markdown(note)}" for note in notes]
         for table in host.tables:
-            lines += ["", f"### {text.markdown(_title(table))}", ""]
+            lines += ["", f"### {_markdown(_title(table))}", ""]
             lines += _markdown_table(table)
-            lines += ["", *(f"- {text.markdown(sentence)}" for sentence in _sentences(table))]
-    lines += ["", *(f"{text.markdown(line)}\n" for line in _legend(changes))]
+            lines += ["", *(f"- {_markdown(sentence)}" for sentence in _sentences(table))]
+    lines += ["", *(f"{_markdown(line)}\n" for line in _legend(changes))]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _preamble(changes: Changes) -> Iterator[str]:
     yield f"From run A, {text.one_line(changes.run_a)}, to run B, {text.one_line(changes.run_b)}"
     for difference in changes.differences:
-        yield f"! {text.one_line(str(difference))}"
+        yield f"! {_difference(difference)}"
     if changes.differences:
         yield (
             f"! A change may come from {'that' if len(changes.differences) == 1 else 'those'} "
             "as well as from a server."
         )
     for note in changes.notes:
-        yield f"! {text.one_line(note)}"
+        yield f"! {_whole(note)}"
 
 
 def _host_head(host: HostChanges) -> list[str]:
     used = [f"{run}: {_used(one)}" for run, one in (("A", host.a), ("B", host.b))]
-    notes = [f"! {text.one_line(note)}" for note in host.notes]
+    notes = [f"! {_whole(note)}" for note in host.notes]
     return ["", text.one_line(host.name), *used, *notes]
 
 
@@ -193,10 +195,10 @@ def _markdown_table(table: Table) -> Iterator[str]:
         cells.insert(4, _state(row.change))
         if has_relative:
             cells.append(_state(row.relative))
-        yield f"| {text.markdown(name)} | {' | '.join(map(text.markdown, cells))} |"
+        yield f"| {_markdown(name)} | {' | '.join(map(_markdown, cells))} |"
     if table.drift is not None:
         blanks = " |" * (len(head) - 4)
-        yield f"| {_drift_name(table)} | | | {text.markdown(_ratio(table.drift))} |{blanks}"
+        yield f"| {_drift_name(table)} | | | {_markdown(_ratio(table.drift))} |{blanks}"
 
 
 def _state(change: Change | None) -> str:
@@ -220,16 +222,22 @@ def _verdicts(
     for variant, change in changes:
         if change is not None:
             by_state.setdefault(change.state, []).append(variant)
+    parts = []
     for state in ("lower", "higher"):
         if state in by_state:
             is_better = (state == "higher") == table.higher_is_better
-            words = f"{state}, so {'better' if is_better else 'worse'}: {_names(by_state[state])}."
-            yield prefix + (words if prefix else words.capitalize())
+            effect = "better" if is_better else "worse"
+            parts.append(f"{state}, so {effect}: {_names(by_state[state])}")
     if same := by_state.get("no_change"):
-        words = "no change to speak of" + (f": {_names(same)}" if len(by_state) > 1 else "") + "."
-        yield prefix + (words if prefix else words.capitalize())
+        whom = f": {_names(same)}" if len(by_state) > 1 else ""
+        if parts and "unknown" not in by_state and len(same) > 1:
+            whom = f": the other {len(same)}"
+        parts.append(f"no change to speak of{whom}")
+    if parts:
+        words = "; ".join(parts) + "."
+        yield prefix + (words if prefix else words[0].upper() + words[1:])
     if "unknown" in by_state and not prefix:
-        yield f"No interval, as there is only one block: {_names(by_state['unknown'])}."
+        yield f"No interval, as a run has only one block of it: {_names(by_state['unknown'])}."
 
 
 def _names(variants: Sequence[str]) -> str:
@@ -252,9 +260,24 @@ def _is_small(tables: Sequence[Table]) -> bool:
     return all(sum(row.change is not None for row in table.rows) < MIN_SHARED for table in tables)
 
 
+def _difference(difference: Difference) -> str:
+    """Write it on one line, each part of it bounded, so that neither value hides the other."""
+    parts = (difference.host, difference.what, difference.a, difference.b)
+    return str(Difference(*map(text.one_line, parts)))
+
+
+def _whole(line: str) -> str:
+    """Clean a line that the kit wrote around foreign names; however long, none is cut off."""
+    return " ".join(text.clean(line).split())
+
+
+def _markdown(line: str) -> str:
+    """Escape a line of any length: a word at a time, as a long one would be cut off."""
+    return " ".join(map(text.markdown, line.split()))
+
+
 def _wrap(line: str) -> list[str]:
     """Wrap at 80 columns; what follows a mark or an indent stays under it."""
-    indent = "  " if line.startswith(("! ", "  ")) else ""
-    return textwrap.wrap(
-        line, WIDTH, subsequent_indent=indent + ("  " if line.startswith("  ") else "")
-    ) or [""]
+    indent = "    " if line.startswith("  ") else "  " if line.startswith("! ") else ""
+    # Names hold hyphens; half a name is none.
+    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [""]

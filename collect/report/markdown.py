@@ -10,7 +10,11 @@ from collect.report import text, words
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from collect.report.build import EndpointReport, HostReport, Report, Row, TrialLine
+    from collect.model import Variant
+    from collect.report.build import HostReport, Report, TrialLine
+    from collect.report.ranking import EndpointReport, Row
+
+_BEHIND = ("behind best", "95 % interval")
 
 
 def render_markdown(report: Report) -> str:
@@ -24,15 +28,20 @@ def render_markdown(report: Report) -> str:
 def _host(host: HostReport) -> Iterator[str]:
     first, second = words.head(host)
     yield from (f"## {text.markdown(host.name)}", "")
-    yield from (f"{text.markdown(first)}  ", text.markdown(second), "")
+    yield from (f"**{text.escape(host.answer)}**", "")
+    yield from (f"{text.escape(first)}  ", text.escape(second), "")
+    yield from (f"- {line.label}: {text.escape(line.said)}" for line in host.course)
+    yield ""
     for warning in host.warnings:
-        yield from (f"> **Note:** {text.markdown(warning)}", "")
+        yield from (f"> **Note:** {text.escape(warning)}", "")
     for endpoint in host.endpoints:
         yield from _endpoint(host, endpoint)
-    yield from (text.markdown(words.legend(host)), "", text.markdown(words.MEMORY_LEGEND), "")
+    for legend in (words.legend(host), words.MEMORY_LEGEND, words.COST_LEGEND):
+        yield from (text.escape(legend), "")
+    yield from _settings(host)
     if host.notes:
         yield from (f"### {words.MARKS_TITLE}", "")
-        yield from (f"- **{note.mark}** {text.markdown(words.note(note))}" for note in host.notes)
+        yield from (f"- **{note.mark}** {text.escape(words.note(note))}" for note in host.notes)
         yield ""
     if host.left_out:
         yield from (f"### {words.LEFT_OUT_TITLE}: {words.left_out_summary(host)}", "")
@@ -45,7 +54,7 @@ def _host(host: HostReport) -> Iterator[str]:
             numbers_from=3,
         )
     yield from (f"### {words.NEXT_TITLE}", "")
-    yield from (f"- {text.markdown(step)}" for step in host.next_steps)
+    yield from (f"- {text.escape(step)}" for step in host.next_steps)
     yield from ("", f"### {words.TRIALS_TITLE}", "")
     for line in host.trials:
         yield from _trial(line)
@@ -54,37 +63,88 @@ def _host(host: HostReport) -> Iterator[str]:
 def _endpoint(host: HostReport, endpoint: EndpointReport) -> Iterator[str]:
     request = endpoint.endpoint
     name = text.markdown(f"{request.name} ({request.method} {request.path})")
-    names = [
-        "rank",
+    names = _name_columns(host)
+    more = [*(["workers"] if host.shows_workers else [])]
+    yield from (f"### {words.RPS_TITLE}: {name}", "")
+    yield from _table(
+        ["tier", *names, *more, "req/s", *_BEHIND, "trials used", "errors", "marks"],
+        [
+            [
+                *_start(host, row),
+                *_figure(row, text.figure(row.median)),
+                words.used(row),
+                "" if row.median is None else text.count(row.errors),
+                "".join(row.marks),
+            ]
+            for row in endpoint.rps.rows
+        ],
+        numbers_from=len(names) + 1,
+    )
+    yield from (f"### {words.MEMORY_TITLE}: {name}", "")
+    yield from _table(
+        ["tier", *names, *more, "MiB", *_BEHIND, "idle (MiB)", "trials used", "marks"],
+        [
+            [
+                *_start(host, row),
+                *_figure(row, text.figure(text.mebibytes(row.median))),
+                "" if row.median is None else text.figure(text.mebibytes(row.idle_bytes)),
+                words.used(row),
+                "".join(row.marks),
+            ]
+            for row in endpoint.memory.rows
+        ],
+        numbers_from=len(names) + 1,
+    )
+    yield from _costs(host, endpoint, name)
+
+
+def _costs(host: HostReport, endpoint: EndpointReport, name: str) -> Iterator[str]:
+    names = _name_columns(host)
+    p99, cpu = (
+        {row.variant.id: row for row in ranked.rows} for ranked in (endpoint.p99, endpoint.cpu)
+    )
+    rows = []
+    for first in endpoint.rps.rows:
+        cells = _names(host, first.variant)
+        for row, unit in ((p99[first.variant.id], 1), (cpu[first.variant.id], 1000)):
+            figure = text.figure(None if row.median is None else row.median * unit)
+            cells += [text.tier(row, host.plan.order), *_figure(row, figure), words.used(row)]
+        rows.append(cells)
+    heads = (
+        ["tier", figure, *_BEHIND, "trials used"] for figure in ("p99 (ms)", "CPU (ms/request)")
+    )
+    yield from (f"### {words.COST_TITLE}: {name}", "")
+    yield from _table(
+        [*names, *(head for part in heads for head in part)], rows, numbers_from=len(names)
+    )
+
+
+def _settings(host: HostReport) -> Iterator[str]:
+    names = _name_columns(host)
+    yield from (f"### {words.SETTINGS_TITLE}", "")
+    yield from _table(
+        [*names, *(text.markdown(words.knob(knob)) for knob in host.settings.knobs)],
+        [
+            [*_names(host, variant), *map(text.markdown, cells)]
+            for variant, cells in host.settings.rows
+        ],
+        numbers_from=len(names),
+    )
+    if legend := words.settings_legend(host):
+        yield from (legend, "")
+
+
+def _name_columns(host: HostReport) -> list[str]:
+    return [
         "server",
         "interface",
         *(["proxy"] if host.shows_proxy else []),
         *(["profile"] if host.shows_profile else []),
     ]
-    yield from (f"### {words.RPS_TITLE}: {name}", "")
-    yield from _table(
-        [
-            *names,
-            *("workers", "req/s", "min–max", "±", "trials used", "p99 (ms)", "errors", "marks"),  # noqa: RUF001
-        ],
-        [[*_names(host, row), *_rps_cells(row)] for row in endpoint.rps],
-        numbers_from=len(names),
-    )
-    yield from (f"### {words.MEMORY_TITLE}: {name}", "")
-    yield from _table(
-        [
-            *names,
-            *("workers", "MiB", "min–max", "±", "idle (MiB)", "trials used", "marks"),  # noqa: RUF001
-        ],
-        [[*_names(host, row), *_memory_cells(row)] for row in endpoint.memory],
-        numbers_from=len(names),
-    )
 
 
-def _names(host: HostReport, row: Row) -> list[str]:
-    variant = row.variant
+def _names(host: HostReport, variant: Variant) -> list[str]:
     return [
-        text.place(row.rank, row.position) if row.figure else "",
         text.markdown(variant.server),
         variant.interface,
         *([variant.proxy] if host.shows_proxy else []),
@@ -92,39 +152,24 @@ def _names(host: HostReport, row: Row) -> list[str]:
     ]
 
 
-def _rps_cells(row: Row) -> list[str]:
-    used = f"{row.used}/{row.planned}"
-    if row.figure is None:
-        return [str(row.variant.workers), _without(row), "", "", used, "", "", ""]
+def _start(host: HostReport, row: Row) -> list[str]:
     return [
-        str(row.variant.workers),
-        text.figure(row.figure.median),
-        text.spread(row.figure),
-        text.half_range(row.figure),
-        used,
-        text.figure(row.p99_ms.median if row.p99_ms else None),
-        text.count(row.errors),
-        "".join(row.marks),
+        text.tier(row, host.plan.order),
+        *_names(host, row.variant),
+        *([str(row.variant.workers)] if host.shows_workers else []),
     ]
 
 
-def _memory_cells(row: Row) -> list[str]:
-    used = f"{row.used}/{row.planned}"
-    if row.figure is None:
-        return [str(row.variant.workers), _without(row), "", "", "", used, ""]
-    return [
-        str(row.variant.workers),
-        text.figure(text.mebibytes(row.figure.median)),
-        text.spread(row.figure, 2**20),
-        text.half_range(row.figure),
-        text.figure(text.mebibytes(row.idle_bytes.median if row.idle_bytes else None)),
-        used,
-        "".join(row.marks),
-    ]
-
-
-def _without(row: Row) -> str:
-    return words.NOT_MEASURED if row.used else words.NO_VALID_TRIAL
+def _figure(row: Row, figure: str) -> list[str]:
+    """Return the cells from the figure to its interval."""
+    if row.median is None:
+        return [row.missing, "", ""]
+    if row.is_first:
+        return [figure, "1", ""]
+    if row.behind is None:
+        return [figure, text.UNKNOWN, text.UNKNOWN]
+    low, high = text.times(row.behind.low), text.times(row.behind.high)
+    return [figure, f"{text.times(row.behind.ratio)}x", text.markdown(f"{low} to {high}")]
 
 
 def _trial(line: TrialLine) -> Iterator[str]:

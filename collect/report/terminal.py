@@ -14,11 +14,17 @@ from rich.text import Text
 from collect.report import text, words
 
 if TYPE_CHECKING:
-    from collect.report.build import EndpointReport, HostReport, Report, Row, TrialLine
+    from collections.abc import Callable
+
+    from collect.model import Variant
+    from collect.report.build import HostReport, Report, TrialLine
+    from collect.report.ranking import EndpointReport, Row
+    from collect.report.ranking import Table as Ranked
 
 MIN_WIDTH = 60
 _NAMES_APART_WIDTH = 100
 """From here on proxy and profile get columns of their own beside server and interface."""
+_BEHIND = "behind best\n[95 % interval]"
 _VERDICT_STYLES = {"valid": "green", "suspect": "yellow", "invalid": "red"}
 
 
@@ -46,36 +52,25 @@ def render_terminal(
     )
     with console.capture() as capture:
         for host in report.hosts:
-            _print_host(console, host, raw=raw)
+            _print_host(console, host, names_host=len(report.hosts) > 1, raw=raw)
     lines = capture.get().splitlines()
     # Tables pad their cells; a log is easier to read and to compare without.
     return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"
 
 
-def _print_host(console: Console, host: HostReport, *, raw: bool) -> None:
+def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bool) -> None:
     first, second = words.head(host)
     console.print()
-    console.print(Text(first, style="bold"))
+    prefix = f"{text.one_line(host.name)}: " if names_host else ""
+    console.print(Text(f"{prefix}{host.answer}", style="bold"))
+    console.print()
+    console.print(Text(first))
     console.print(Text(second))
+    _print_course(console, host)
     for warning in host.warnings:
         console.print(Text(f"! {warning}", style="yellow"))
-    for endpoint in host.endpoints:
-        _print_endpoint(console, host, endpoint)
-    console.print()
-    console.print(Text(words.legend(host), style="dim"))
-    console.print(Text(words.MEMORY_LEGEND, style="dim"))
-    if host.notes:
-        _print_title(console, words.MARKS_TITLE)
-        for item in host.notes:
-            _print_item(console, item.mark, words.note(item))
-    if host.left_out:
-        _print_title(console, f"{words.LEFT_OUT_TITLE}: {words.left_out_summary(host)}")
-        by_reason: dict[tuple[str, str], list[str]] = {}
-        for line in host.left_out:
-            trial_id = text.one_line(line.trial.trial_id)
-            by_reason.setdefault(words.why_left_out(line), []).append(trial_id)
-        for (seen, remedy), trial_ids in by_reason.items():
-            _print_item(console, "x", f"{', '.join(trial_ids)}: {seen} {remedy}")
+    # A terminal shows the end: from the details to the rankings, and the answer once more.
+    _print_settings(console, host)
     _print_title(console, words.TRIALS_TITLE)
     if raw:
         _print_raw(console, host)
@@ -83,9 +78,43 @@ def _print_host(console: Console, host: HostReport, *, raw: bool) -> None:
         console.print(_trials_table(host))
     else:
         console.print(Text("No trial is here yet."))
+    if host.notes:
+        _print_title(console, words.MARKS_TITLE)
+        for item in host.notes:
+            _print_item(console, item.mark, words.note(item))
+    if host.left_out:
+        _print_left_out(console, host)
+    for endpoint in host.endpoints:
+        _print_endpoint(console, host, endpoint)
+    console.print()
+    for legend in (words.legend(host), words.MEMORY_LEGEND, words.COST_LEGEND):
+        console.print(Text(legend, style="dim"))
     _print_title(console, words.NEXT_TITLE)
     for step in host.next_steps:
         _print_item(console, ">", step)
+    console.print()
+    console.print(Text(f"{prefix}{host.answer}", style="bold"))
+
+
+def _print_course(console: Console, host: HostReport) -> None:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    labels = [line.label for line in host.course]
+    for index, line in enumerate(host.course):
+        is_new = labels.index(line.label) == index
+        grid.add_row(Text(f"{line.label}:" if is_new else ""), Text(line.said))
+    console.print(grid)
+
+
+def _print_left_out(console: Console, host: HostReport) -> None:
+    _print_title(console, f"{words.LEFT_OUT_TITLE}: {words.left_out_summary(host)}")
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for line in host.left_out:
+        trial_id = text.one_line(line.trial.trial_id)
+        by_reason.setdefault(words.why_left_out(line), []).append(trial_id)
+    for (seen, remedy), trial_ids in by_reason.items():
+        _print_item(console, words.LEFT_OUT_MARK, f"{', '.join(trial_ids)}: {seen} {remedy}")
 
 
 def _print_title(console: Console, title: str) -> None:
@@ -103,29 +132,96 @@ def _print_item(console: Console, mark: str, words_: str) -> None:
 
 def _print_endpoint(console: Console, host: HostReport, endpoint: EndpointReport) -> None:
     request = endpoint.endpoint
-    joined = host.shows_proxy and host.shows_profile and console.width < _NAMES_APART_WIDTH
-    name = f"{request.name}  {request.method} {text.one_line(request.path)}"
-    _print_title(console, f"{words.RPS_TITLE}: {name}")
-    table = _table(host, joined=joined)
-    for head in ("req/s", "min–max", "used", "p99\nms", "er-\nrors"):  # noqa: RUF001 - a range
-        table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("marks", overflow="fold")
-    for row in endpoint.rps:
-        _add_row(table, _names(host, row, joined=joined), row, _rps_cells(row))
-    console.print(table)
+    name = text.one_line(request.name)
+    path = f"{request.method} {text.one_line(request.path)}"
+    _print_title(console, f"{words.RPS_TITLE}: {name}  {path}")
+    _print_ranking(console, host, endpoint.rps, ("req/s", "er-\nrors"), _rps_cells)
     _print_title(console, f"{words.MEMORY_TITLE}: {name}")
-    table = _table(host, joined=joined)
-    for head in ("MiB", "min–max", "idle\nMiB", "used"):  # noqa: RUF001 - a range
+    _print_ranking(console, host, endpoint.memory, ("MiB", "idle\nMiB"), _memory_cells)
+    _print_title(console, f"{words.COST_TITLE}: {name}")
+    _print_costs(console, host, endpoint)
+
+
+def _print_ranking(
+    console: Console,
+    host: HostReport,
+    ranked: Ranked,
+    heads: tuple[str, str],
+    cells: Callable[[Row], tuple[str, str]],
+) -> None:
+    own, beside = heads
+    joined = console.width < _NAMES_APART_WIDTH and (
+        host.shows_profile or (host.shows_proxy and host.shows_workers)
+    )
+    table = _new_table()
+    table.add_column("tier", no_wrap=True)
+    _add_name_columns(table, host, joined=joined)
+    for head in (own, _BEHIND, beside, "used"):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("marks", overflow="fold")
-    for row in endpoint.memory:
-        _add_row(table, _names(host, row, joined=joined), row, _memory_cells(row))
+    if host.notes:
+        table.add_column("marks", overflow="fold")
+    for row in ranked.rows:
+        figure, more = cells(row)
+        _add_row(
+            table,
+            [
+                text.tier(row, host.plan.order),
+                *_names(host, row, joined=joined),
+                figure,
+                words.behind(row) or row.missing,
+                more,
+                words.used(row),
+                *(["".join(row.marks)] if host.notes else []),
+            ],
+            is_dim=row.median is None,
+        )
     console.print(table)
 
 
-def _table(host: HostReport, *, joined: bool) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("rank", no_wrap=True)
+def _print_costs(console: Console, host: HostReport, endpoint: EndpointReport) -> None:
+    """Show two rankings side by side, in the order of the first table."""
+    joined = console.width < _NAMES_APART_WIDTH and (host.shows_proxy or host.shows_profile)
+    # One space instead of two between columns: only so do both intervals fit 80.
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    _add_name_columns(table, host, joined=joined, with_workers=False)
+    for head in ("p99\nms", "CPU\nms"):
+        table.add_column("ti-\ner", no_wrap=True)
+        for name in (head, _BEHIND):
+            table.add_column(name, justify="right", no_wrap=True)
+    p99, cpu = (
+        {row.variant.id: row for row in ranked.rows} for ranked in (endpoint.p99, endpoint.cpu)
+    )
+    for first in endpoint.rps.rows:
+        cells = _names(host, first, joined=joined, with_workers=False)
+        for row, unit in ((p99[first.variant.id], 1), (cpu[first.variant.id], 1000)):
+            figure = "" if row.median is None else text.figure(row.median * unit)
+            cells += [text.tier(row, host.plan.order), figure, words.behind(row) or row.missing]
+        _add_row(table, cells, is_dim=first.median is None)
+    console.print(table)
+
+
+def _print_settings(console: Console, host: HostReport) -> None:
+    joined = console.width < _NAMES_APART_WIDTH or not (host.shows_proxy or host.shows_profile)
+    _print_title(console, words.SETTINGS_TITLE)
+    table = _new_table()
+    _add_name_columns(table, host, joined=joined, with_workers=False)
+    for knob in host.settings.knobs:
+        table.add_column(words.knob(knob), justify="right", overflow="fold")
+    for variant, cells in host.settings.rows:
+        names = _variant_names(host, variant, joined=joined, with_workers=False)
+        _add_row(table, [*names, *cells])
+    console.print(table)
+    if legend := words.settings_legend(host):
+        console.print(Text(legend, style="dim"))
+
+
+def _new_table() -> Table:
+    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+
+
+def _add_name_columns(
+    table: Table, host: HostReport, *, joined: bool, with_workers: bool = True
+) -> None:
     if joined:
         table.add_column("variant", overflow="fold")
     else:
@@ -135,61 +231,47 @@ def _table(host: HostReport, *, joined: bool) -> Table:
             table.add_column("proxy", no_wrap=True)
         if host.shows_profile:
             table.add_column("profile", overflow="fold")
-    table.add_column("wor-\nkers", justify="right", no_wrap=True)
-    return table
+    if with_workers and host.shows_workers:
+        table.add_column("wor-\nkers", justify="right", no_wrap=True)
 
 
-def _names(host: HostReport, row: Row, *, joined: bool) -> list[str]:
-    variant = row.variant
+def _names(host: HostReport, row: Row, *, joined: bool, with_workers: bool = True) -> list[str]:
+    return _variant_names(host, row.variant, joined=joined, with_workers=with_workers)
+
+
+def _variant_names(
+    host: HostReport, variant: Variant, *, joined: bool, with_workers: bool
+) -> list[str]:
+    workers = [str(variant.workers)] if with_workers and host.shows_workers else []
     if joined:
-        return [text.one_line(variant.id)]
+        return [text.one_line(variant.id), *workers]
     return [
         text.one_line(variant.server),
         variant.interface,
         *([variant.proxy] if host.shows_proxy else []),
         *([text.one_line(variant.profile)] if host.shows_profile else []),
+        *workers,
     ]
 
 
-def _add_row(table: Table, names: list[str], row: Row, cells: list[str]) -> None:
-    place = text.place(row.rank, row.position) if row.figure else ""
-    workers = str(row.variant.workers)
-    table.add_row(*map(Text, [place, *names, workers, *cells]), style=None if row.figure else "dim")
+def _add_row(table: Table, cells: list[str], *, is_dim: bool = False) -> None:
+    table.add_row(*map(Text, cells), style="dim" if is_dim else None)
 
 
-def _rps_cells(row: Row) -> list[str]:
-    used = f"{row.used}/{row.planned}"
-    if row.figure is None:
-        return ["", _without(row), used, "", "", ""]
-    return [
-        text.figure(row.figure.median),
-        text.spread(row.figure),
-        used,
-        text.figure(row.p99_ms.median if row.p99_ms else None),
-        text.compact(row.errors),
-        "".join(row.marks),
-    ]
+def _rps_cells(row: Row) -> tuple[str, str]:
+    if row.median is None:
+        return "", ""
+    return text.figure(row.median), text.compact(row.errors)
 
 
-def _memory_cells(row: Row) -> list[str]:
-    used = f"{row.used}/{row.planned}"
-    if row.figure is None:
-        return ["", _without(row), "", used, ""]
-    return [
-        text.figure(text.mebibytes(row.figure.median)),
-        text.spread(row.figure, 2**20),
-        text.figure(text.mebibytes(row.idle_bytes.median if row.idle_bytes else None)),
-        used,
-        "".join(row.marks),
-    ]
-
-
-def _without(row: Row) -> str:
-    return words.NOT_MEASURED if row.used else words.NO_VALID_TRIAL
+def _memory_cells(row: Row) -> tuple[str, str]:
+    if row.median is None:
+        return "", ""
+    return text.figure(text.mebibytes(row.median)), text.figure(text.mebibytes(row.idle_bytes))
 
 
 def _trials_table(host: HostReport) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table = _new_table()
     table.add_column("trial", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     for head in ("req/s", "mean\nms", "p99\nms", "PSS\nMiB", "errors"):
@@ -217,7 +299,7 @@ def _trial_cells(line: TrialLine) -> list[Text]:
         Text(text.figure(wrk.latency_ms.p99 if wrk else None)),
         Text(text.figure(text.mebibytes(memory.pss_peak_bytes if memory else None))),
         Text(text.compact(total)),
-        Text("x" if line.verdict.status == "invalid" else "".join(line.marks)),
+        Text(words.LEFT_OUT_MARK if line.verdict.status == "invalid" else "".join(line.marks)),
     ]
 
 

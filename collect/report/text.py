@@ -11,15 +11,19 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from collect.stats import Interval
+
 if TYPE_CHECKING:
-    from collect.model import Load
-    from collect.stats import Rank, Summary
+    from collect.model import Load, Order, PairDecision
+    from collect.report.ranking import Row
 
 UNKNOWN = "n/a"
 DIGITS = 3
 """Significant digits shown; the files hold all of them."""
 
 _MAX_LINE = 300
+_MOST_TIMES = 999
+_LEAST_TIMES = 0.01
 # Cc, Cf: control and invisible formatting characters; Cs: lone surrogates; Zl, Zp: line separators.
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
@@ -55,27 +59,46 @@ def mebibytes(value: float | None) -> float | None:
     return None if value is None else value / 2**20
 
 
-def spread(summary: Summary | None, unit: float = 1.0) -> str:
-    """Write the range over blocks, in `unit`; `n/a` with too few blocks to have one."""
-    if summary is None or not summary.has_spread:
+def percent(ratio: float | None) -> str:
+    """Write a share of 1 as a percentage, such as `4.2 %`."""
+    return UNKNOWN if ratio is None else f"{figure(ratio * 100)} %"
+
+
+def number(value: int, noun: str) -> str:
+    """Write a count with its noun: `1 block`, `3 blocks`."""
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def times(ratio: float) -> str:
+    """Write a ratio; what is out of all proportion is cut off, as two blocks may well give it."""
+    if ratio > _MOST_TIMES:
+        return f">{_MOST_TIMES}"
+    return f"<{_LEAST_TIMES}" if ratio < _LEAST_TIMES else figure(ratio)
+
+
+def interval(value: Interval | None) -> str:
+    """Write a ratio with its interval: `1.61x [0.802, 3.26]`."""
+    if value is None:
         return UNKNOWN
-    return f"{figure(summary.low / unit)}–{figure(summary.high / unit)}"  # noqa: RUF001 - a range
+    return f"{times(value.ratio)}x [{times(value.low)}, {times(value.high)}]"
 
 
-def half_range(summary: Summary | None) -> str:
-    """Write half the range over blocks as a share of the median, such as `±4.2 %`."""
-    if summary is None or not summary.has_spread or summary.median <= 0:
-        return UNKNOWN
-    return f"±{(summary.high - summary.low) / 2 / summary.median * 100:.2g} %"
+def upright(pair: PairDecision) -> Interval | None:
+    """Return the ratio of a pair, the larger over the smaller; None where it is unknown."""
+    if pair.ratio is None or pair.ratio_low is None or pair.ratio_high is None:
+        return None
+    if pair.ratio >= 1:
+        return Interval(pair.ratio, pair.ratio_low, pair.ratio_high)
+    return Interval(1 / pair.ratio, 1 / pair.ratio_high, 1 / pair.ratio_low)
 
 
-def place(rank: Rank | None, position: int) -> str:
-    """Write a rank: `1`; `≈1-2` (with a dash) where a tie leaves it open; `3?` without a spread."""
-    if rank is None:
-        return f"{position}?"
-    if rank.best == rank.worst:
-        return str(rank.best)
-    return f"≈{rank.best}–{rank.worst}"  # noqa: RUF001 - a range
+def tier(row: Row, order: Order) -> str:
+    """Write a tier: `1`; `1=` where others share it; `?` where it is unknown or means nothing."""
+    if row.median is None:
+        return ""
+    if row.tier is None:
+        return "?"
+    return f"{row.tier}{'=' if row.is_shared else ''}{'?' if order == 'sequential' else ''}"
 
 
 def seconds(value: float) -> str:
@@ -108,7 +131,12 @@ def one_line(text: str) -> str:
 
 def markdown(text: str) -> str:
     """Escape one line of foreign text, so that Markdown shows it as it stands."""
-    escaped = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escape(one_line(text))
+
+
+def escape(words: str) -> str:
+    """Do so with our own words, which are cut nowhere; foreign text in them is on one line."""
+    escaped = words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     escaped = _MARKDOWN.sub(r"\\\1", escaped)
     # Neither links nor mentions that nobody wrote.
     escaped = escaped.replace("://", "&#58;//").replace("@", "&#64;")

@@ -52,6 +52,8 @@ def collect_facts(
             "systemd": _find(r"^systemd \d+ \(([^)]+)\)", ["--version"], "systemctl"),
             "redis": _find(r"\bv=(\S+)", ["--version"], "redis-server"),
         },
+        # The release that is served: `current` is a link to the folder named after its content.
+        "release": None if venv is None else venv.parent.resolve().name,
         "venv": None if venv is None else str(venv),
         "packages": None if venv is None else package_versions(venv),
     }

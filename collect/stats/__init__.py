@@ -2,22 +2,19 @@
 
 from collect.stats.compare import METRICS, compare
 from collect.stats.comparison import Comparison, Interval, Metric, Ranked, Ranking, TwinGap
-from collect.stats.summary import MIN_BLOCKS, Rank, Summary, rank, summarise
+from collect.stats.summary import Summary, summarise
 from collect.stats.tiers import assign_tiers
 
 __all__ = [
     "METRICS",
-    "MIN_BLOCKS",
     "Comparison",
     "Interval",
     "Metric",
-    "Rank",
     "Ranked",
     "Ranking",
     "Summary",
     "TwinGap",
     "assign_tiers",
     "compare",
-    "rank",
     "summarise",
 ]

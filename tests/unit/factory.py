@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 import tarfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from collect.attempts import rerun_id
 from collect.model import (
     SCHEMA_VERSION,
     CpuFigures,
+    Decision,
     Errors,
     HostFigures,
     Latency,
@@ -148,7 +151,7 @@ def trial(planned: PlannedTrial | None = None, of: Plan | None = None, **changes
     of = of or plan()
     planned = planned or of.trials[0]
     variant = of.variant(planned.variant)
-    rps, pss_mib = FIGURES.get(variant.id, (1000.0, 100.0))
+    rps, pss_mib = FIGURES.get(variant.twin_of or variant.id, (1000.0, 100.0))
     factor = BLOCK_FACTORS[(planned.block - 1) % len(BLOCK_FACTORS)]
     rps *= factor * (0.2 if planned.endpoint == "movie" else 1)
     pss = round(pss_mib * (2 - factor) * 2**20)
@@ -177,6 +180,31 @@ def trial(planned: PlannedTrial | None = None, of: Plan | None = None, **changes
         outcome=Outcome("ok"),
     )
     return replace(healthy, **changes)
+
+
+def noisy_trials(of: Plan, spread: float = 0.02) -> list[Trial]:
+    """Return healthy trials whose figures scatter by up to `spread`, each by itself.
+
+    Without it every block would show exactly the same ratios, and any difference would be certain.
+    """
+    trials = []
+    for planned in of.trials:
+        chance = random.Random(planned.id)  # noqa: S311 - not a secret
+        one = trial(planned, of)
+        rps = one.wrk.rps * (1 + chance.uniform(-spread, spread))
+        grown = 1 + chance.uniform(-spread, spread)
+        memory = replace(
+            one.memory,
+            pss_idle_bytes=round(one.memory.pss_idle_bytes * grown),
+            pss_peak_bytes=round(one.memory.pss_peak_bytes * grown),
+        )
+        trials.append(replace(one, wrk=wrk(rps, of.load), memory=memory))
+    return trials
+
+
+def rerun(one: Trial, attempt: int = 2) -> Trial:
+    """Return the trial as a later attempt."""
+    return replace(one, trial_id=rerun_id(one.trial_id, attempt), attempt=attempt)
 
 
 def failed(of: Plan, planned: PlannedTrial, status="start_failed", reason="exit status 1") -> Trial:
@@ -226,7 +254,7 @@ def trial_files(one: Trial) -> dict[str, bytes]:
     return {**files, "SHA256SUMS": sums.encode()}
 
 
-def host_files(of: Plan, trials: list[Trial]) -> dict[str, bytes]:
+def host_files(of: Plan, trials: list[Trial], decision: Decision | None = None) -> dict[str, bytes]:
     """Return every file of results/<run_id>/<host>/, by its name below there."""
     host = {
         "kernel": "6.12.48",
@@ -237,6 +265,8 @@ def host_files(of: Plan, trials: list[Trial]) -> dict[str, bytes]:
         "memory_limit_bytes": 2 * 2**30,
     }
     files = {"plan.json": dumps(of).encode(), "host.json": json.dumps(host).encode()}
+    if decision is not None:
+        files["decision.json"] = dumps(decision).encode()
     for one in trials:
         for name, content in trial_files(one).items():
             files[f"trials/{one.trial_id}/{name}"] = content
@@ -247,11 +277,16 @@ def healthy_trials(of: Plan) -> list[Trial]:
     return [trial(planned, of) for planned in of.trials]
 
 
-def write_host(results: Path, of: Plan, trials: list[Trial] | None = None) -> Path:
+def write_host(
+    results: Path,
+    of: Plan,
+    trials: list[Trial] | None = None,
+    decision: Decision | None = None,
+) -> Path:
     """Write a host's files and return the run's folder."""
     run = results / of.run_id
     chosen = healthy_trials(of) if trials is None else trials
-    for name, content in host_files(of, chosen).items():
+    for name, content in host_files(of, chosen, decision).items():
         path = run / of.host / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -1,0 +1,57 @@
+"""What each server was set to, as far as the plan says, and what it has no setting for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from collect.report import text
+from collect.variants import KNOBS
+
+if TYPE_CHECKING:
+    from collect.model import Plan, Variant
+
+OWN = "own"
+"""Shown where a knob was left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The knobs that somebody set, and what each variant made of them."""
+
+    knobs: tuple[str, ...]
+    rows: tuple[tuple[Variant, tuple[str, ...]], ...]
+
+    @property
+    def shows(self) -> frozenset[str]:
+        """Every word or value that stands in a cell."""
+        return frozenset(cell for _, cells in self.rows for cell in cells)
+
+
+def settings_of(plan: Plan) -> Settings:
+    """List the knobs that are set for at least one variant; twins are left out."""
+    variants = [variant for variant in plan.variants if variant.twin_of is None]
+    knobs = tuple(name for name in KNOBS if any(_is_set(variant, name) for variant in variants))
+    return Settings(
+        knobs,
+        tuple((variant, tuple(_cell(variant, name) for name in knobs)) for variant in variants),
+    )
+
+
+def _is_set(variant: Variant, name: str) -> bool:
+    value = variant.knobs.get(name)
+    return name not in variant.not_honoured and value is not None and value != KNOBS[name].default
+
+
+def _cell(variant: Variant, name: str) -> str:
+    if name in variant.not_honoured:
+        return text.UNKNOWN
+    value: Any = variant.knobs.get(name)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == KNOBS[name].default:
+        return OWN
+    if isinstance(value, (list, dict)):
+        # Values of the environment are nobody's business, and arguments stand in effective.json.
+        return f"{len(value)} set"
+    return text.one_line(str(value))
