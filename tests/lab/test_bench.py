@@ -28,12 +28,11 @@ SHORT = {
 
 
 def profiles(**overrides):
-    """The profiles of the kit with knobs of one more named `test`: parity, but for `overrides`."""
+    """Profile parity, but for `overrides` of single servers."""
     known = yaml.safe_load((REPO / "playbooks/group_vars/all/profiles.yml").read_text())
     parity = known["server_profiles"]["parity"]
-    return {
-        "server_profiles": {"parity": {**parity, "servers": {**parity["servers"], **overrides}}}
-    }
+    servers = parity.get("servers", {}) | overrides
+    return {"server_profiles": {"parity": {**parity, "servers": servers}}}
 
 
 @pytest.fixture(scope="module")
