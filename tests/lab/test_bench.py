@@ -139,7 +139,8 @@ def test_each_server_ran_under_its_unit_as_its_user(finished, host):
 def test_the_pulled_files_are_the_ones_that_were_written(finished):
     _, folder = finished
     sums = list(folder.glob("*/trials/*/SHA256SUMS"))
-    assert len(sums) == len(HOSTS) * len(SERVERS)
+    # The one that cannot start is tried once more: that might have been chance.
+    assert len(sums) == len(HOSTS) * (len(SERVERS) + 1)
     for path in sums:
         subprocess.run(["sha256sum", "--check", "--quiet", path.name], cwd=path.parent, check=True)
 
