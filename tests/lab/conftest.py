@@ -1,4 +1,4 @@
-"""What every lab test starts from: hosts that are up, or deployed."""
+"""What lab tests start from: hosts that are bare, or deployed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from labkit import BENCH_HOSTS, BENCH_NETWORK, LAB_INVENTORY, REPO, run_playbook
+from labkit import BENCH_HOSTS, BENCH_NETWORK, REPO, run_playbook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="session")
-def lab() -> Path:
-    """Have the lab host up, once; the value is its inventory."""
-    run_playbook("lab.yml")
-    return LAB_INVENTORY
 
 
 @pytest.fixture(scope="session")
