@@ -50,10 +50,7 @@ lab-up lab-down lab-reset: $(VENV)/.run
 # The first lab host, or LAB_HOST=lab2.
 LAB_HOST ?= lab1
 lab-ssh: $(VENV)/.run
-	@ssh -i .lab/ssh/id_ed25519 -o UserKnownHostsFile=.lab/ssh/known_hosts \
-	  -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes \
-	  root@$$($(BIN)/ansible-inventory -i $(INVENTORY) --host $(LAB_HOST) \
-	    | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["lab_host_address"])')
+	@ssh -F .lab/ssh/config $(LAB_HOST)
 
 # The environment is made in two steps, so that `make bench` does not wait for the linters.
 $(VENV)/.run: requirements.txt pyproject.toml

@@ -85,7 +85,8 @@ def host_figures(
     step_s = (after.wall_s - before.wall_s) - (after.monotonic_s - before.monotonic_s)
     return HostFigures(
         listen_overflows=None if overflows is None else int(overflows),
-        clock_step_s=round(step_s, 4),
+        # Plus zero: a step of -0.0 is none.
+        clock_step_s=round(step_s, 4) + 0.0,
         canary_s=None if canary_s is None else round(canary_s, 5),
         trend_ratio=trend_ratio(samples, duration_s),
     )
