@@ -100,12 +100,13 @@ class HostRun:
     def counted(self, is_valid: Callable[[Trial], bool]) -> tuple[StoredTrial, ...]:
         """Return one trial for each variant, endpoint and block, in the order of the plan.
 
-        The last attempt that is valid counts; where none is, the last one stands for the cell.
+        The first attempt that is valid counts, as in `collect.decide.figures_of`: a re-run never
+        replaces a figure that could be believed. Where none is, the last stands for the cell.
         """
         cells: dict[str, StoredTrial] = {}
         for stored in self.trials:
             planned, _ = split_attempt(stored.trial.trial_id)
-            if planned not in cells or is_valid(stored.trial) or not is_valid(cells[planned].trial):
+            if planned not in cells or not is_valid(cells[planned].trial):
                 cells[planned] = stored
         return tuple(cells.values())
 
