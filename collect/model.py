@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from collect.upgrade import Kind
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Interface = Literal["wsgi", "asgi"]
 Proxy = Literal["none", "caddy", "nginx"]
@@ -55,6 +55,8 @@ class Endpoint:
     headers: dict[str, str] = field(default_factory=dict)
     body: str | None = None
     expect: Expectation = field(default_factory=Expectation)
+    rung: str | None = None
+    """Its name on the ladder of what a request passes through; None: not on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One server x interface x proxy x profile: one systemd unit."""
+    """One server x interface x proxy x profile, perhaps varied: one systemd unit, and its proxy."""
 
     id: str
     server: str
@@ -86,6 +88,10 @@ class Variant:
     """Knobs that this server has no setting for: shown as n/a."""
     socket_unit: str | None = None
     """The unit that holds the listening socket, stopped together with `unit`; None without one."""
+    proxy_unit: str | None = None
+    """The proxy in front of `unit`, which takes the load then; None without one."""
+    port: int | None = None
+    """Where the load goes; None: to the port of the plan."""
     twin_of: str | None = None
     """Id of the variant that this one is an exact copy of, to measure what noise alone can do."""
 
@@ -233,6 +239,16 @@ class CpuFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyFigures:
+    """What the proxy in front of the service took while load ran."""
+
+    cpu_s: float | None
+    pss_idle_bytes: int | None
+    pss_peak_bytes: int | None
+    rss_peak_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceFigures:
     """What systemd and /proc said of the service around the trial."""
 
@@ -296,6 +312,8 @@ class Trial:
     cpu: CpuFigures | None
     service: ServiceFigures | None
     host_state: HostFigures | None
+    proxy_figures: ProxyFigures | None
+    """None without a proxy. `memory` and `cpu.server_s` do not hold it."""
     outcome: Outcome
 
 

@@ -55,6 +55,7 @@ def add_twin(variants: Sequence[Variant], twin: object) -> tuple[Variant, ...]:
         id=name,
         unit=f"serverbench-{name}.service",
         socket_unit=None if found.socket_unit is None else f"serverbench-{name}.socket",
+        proxy_unit=None if found.proxy_unit is None else f"serverbench-{name}-proxy.service",
         twin_of=found.id,
     )
     return (*variants, copy)

@@ -62,6 +62,11 @@ def _trial_1_to_2(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _trial_2_to_3(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Version 2 had no proxies."""
+    return {**data, "proxy_figures": None}
+
+
 def _with(part: object, *names: str) -> object:
     """Add unknown figures to a part; one that is not there stays away."""
     return {**part, **dict.fromkeys(names)} if isinstance(part, dict) else part
@@ -70,4 +75,5 @@ def _with(part: object, *names: str) -> object:
 _STEPS: dict[tuple[int, str], Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     (1, "plan"): _plan_1_to_2,
     (1, "trial"): _trial_1_to_2,
+    (2, "trial"): _trial_2_to_3,
 }

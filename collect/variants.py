@@ -1,5 +1,7 @@
 """Expand what the inventory asks for into variants: server x interface x proxy x profile.
 
+A line of the matrix may vary a pair under a label: Gunicorn's sync worker beside its gthread one.
+
 Pure. The variables arrive as Ansible hands them over; what does not fit is a `DataError` that names
 the variable as the user wrote it (`bench_matrix[2].interface`), what it got and what is accepted.
 """
@@ -7,7 +9,7 @@ the variable as the user wrote it (`bench_matrix[2].interface`), what it got and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +23,11 @@ CATALOGUE = "server_catalogue"
 PROFILES = "server_profiles"
 
 PER_CORE = "per_core"
+DEFAULT_PROFILE = "parity"
+"""The one profile that ids leave out, so that a unit's name means one thing on a host for good:
+a bench of `tuned` must not rewrite the unit that serves as `granian-wsgi`."""
+PROXY_PORT = 9878
+_NOT_A_LABEL = ("caddy", "nginx", "proxy", "twin")
 LOOPS = ("asyncio", "uvloop")
 
 SAFE_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -49,6 +56,14 @@ def _is_cpu_set(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value) is not None
 
 
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.]+", value) is not None
+
+
+def _is_entry_point(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[\w.]+:[\w.]+", value) is not None
+
+
 def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(v, str) and _on_one_line(v) for v in value)
 
@@ -71,13 +86,16 @@ KNOBS: dict[str, Knob] = {
     "workers": Knob(
         f"a whole number from 1, or {PER_CORE}", lambda v: v == PER_CORE or _is_whole(1)(v)
     ),
+    "worker_class": Knob("the name of a kind of worker, or null", _is_word),
     "threads": Knob("a whole number from 1, or null", _is_whole(1)),
     "backlog": Knob("a whole number from 1, or null", _is_whole(1)),
+    "backpressure": Knob("a whole number from 1, or null", _is_whole(1)),
     "keepalive_s": Knob("whole seconds from 0 (0: none), or null", _is_whole(0)),
     "preload": Knob("true, false or null", _is_switch),
     "socket": Knob("true or false", _is_switch, default=False),
     "access_log": Knob("true or false", _is_switch, default=False),
     "loop": Knob(f"{', '.join(LOOPS)}, or null", lambda v: v in LOOPS),
+    "application": Knob("an entry point such as config.asgi:application, or null", _is_entry_point),
     "cpu_set": Knob("cores such as 0-1 or 0,2, or null", _is_cpu_set),
     "extra_arguments": Knob("a list of texts", _is_texts, default=[]),
     "environment": Knob("a mapping of names to texts", _is_environment, default={}),
@@ -92,6 +110,10 @@ class MatrixEntry:
     server: str
     interface: Interface
     proxy: Proxy = "none"
+    label: str | None = None
+    """Names a variation of the pair, made by `knobs`."""
+    knobs: dict[str, Any] = field(default_factory=dict)
+    """Win over those of the profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +165,7 @@ def expand_variants(
     if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
         raise DataError(f"cores: got {cores!r}; accepted: a whole number from 1")
     own = decode(tuple[MatrixEntry, ...], plain(matrix or []), MATRIX)
+    _check_entries(own, MATRIX, known)
     seen: dict[str, str] = {}
     variants: list[Variant] = []
     for name in selected:
@@ -156,12 +179,11 @@ def expand_variants(
             )
         for index, entry in enumerate(entries):
             place = f"{where}[{index}]"
-            suffix = f"-{name}" if len(selected) > 1 else ""
-            variant = _variant(entry, place, servers, (name, profile), (cores, suffix))
+            variant = _variant(entry, place, servers, (name, profile), cores)
             if variant.id in seen:
                 raise DataError(
                     f"{place}: variant {variant.id} stands in {seen[variant.id]} already; "
-                    "accepted: each server, interface and proxy once"
+                    "accepted: each server, interface, label and proxy once"
                 )
             seen[variant.id] = place
             variants.append(variant)
@@ -209,11 +231,31 @@ def _profiles(data: object, servers: Mapping[str, CatalogueEntry]) -> dict[str, 
         _check_name(name, PROFILES)
         where = f"{PROFILES}.{name}"
         _check_knobs(profile.knobs, f"{where}.knobs")
+        _check_entries(profile.matrix, f"{where}.matrix", profiles)
         for target, knobs in profile.servers.items():
             if target not in targets:
                 raise DataError(f"{where}.servers: got {target!r}; accepted: {', '.join(targets)}")
             _check_knobs(knobs, f"{where}.servers.{target}")
     return profiles
+
+
+def _check_entries(entries: Sequence[MatrixEntry], where: str, profiles: Iterable[str]) -> None:
+    taken = (*_NOT_A_LABEL, *profiles)
+    for index, entry in enumerate(entries):
+        place = f"{where}[{index}]"
+        _check_knobs(entry.knobs, f"{place}.knobs")
+        if entry.label is not None:
+            _check_name(entry.label, f"{place}.label")
+            if entry.label in taken:
+                raise DataError(
+                    f"{place}.label: got {entry.label!r}, which means something else in an id; "
+                    f"accepted: any other name than {', '.join(taken)}"
+                )
+        elif entry.knobs:
+            raise DataError(
+                f"{place}: has knobs of its own and no label; accepted: a label that names them, "
+                "which becomes part of the variant's id"
+            )
 
 
 def _selected(data: object, known: Mapping[str, Profile]) -> tuple[str, ...]:
@@ -234,10 +276,9 @@ def _variant(
     place: str,
     servers: Mapping[str, CatalogueEntry],
     named_profile: tuple[str, Profile],
-    cores_and_suffix: tuple[int, str],
+    cores: int,
 ) -> Variant:
     profile_name, profile = named_profile
-    cores, suffix = cores_and_suffix
     if entry.server not in servers:
         raise DataError(f"{place}.server: got {entry.server!r}; accepted: {', '.join(servers)}")
     known = servers[entry.server]
@@ -251,6 +292,7 @@ def _variant(
         **profile.knobs,
         **profile.servers.get(entry.server, {}),
         **profile.servers.get(pair, {}),
+        **entry.knobs,
     }
     not_honoured = known.not_honoured.get(entry.interface, ())
     # What a server cannot honour is not asked of it, so that nothing acts on it by half.
@@ -268,8 +310,13 @@ def _variant(
         knobs["workers"] = cores
     if known.prefork and knobs["workers"] > 1:
         knobs["socket"] = True
-    proxy = "" if entry.proxy == "none" else f"-{entry.proxy}"
-    variant_id = f"{pair}{proxy}{suffix}"
+    parts = [
+        pair,
+        entry.label,
+        None if entry.proxy == "none" else entry.proxy,
+        None if profile_name == DEFAULT_PROFILE else profile_name,
+    ]
+    variant_id = "-".join(part for part in parts if part)
     return Variant(
         id=variant_id,
         server=entry.server,
@@ -278,6 +325,8 @@ def _variant(
         profile=profile_name,
         unit=f"serverbench-{variant_id}.service",
         socket_unit=f"serverbench-{variant_id}.socket" if knobs["socket"] else None,
+        proxy_unit=None if entry.proxy == "none" else f"serverbench-{variant_id}-proxy.service",
+        port=None if entry.proxy == "none" else PROXY_PORT,
         workers=knobs["workers"],
         knobs=knobs,
         not_honoured=not_honoured,

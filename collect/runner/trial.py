@@ -222,6 +222,7 @@ class TrialRun:
             cpu=cpu,
             service=self._service(start),
             host_state=host,
+            proxy_figures=None,
             outcome=outcome,
         )
 

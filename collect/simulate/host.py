@@ -157,5 +157,6 @@ def _trial(plan: Plan, planned: PlannedTrial, rps: float) -> Trial:
         cpu=None,
         service=None,
         host_state=None,
+        proxy_figures=None,
         outcome=Outcome("ok"),
     )

@@ -247,6 +247,7 @@ def trial(figures: WrkFigures | None, load: Load, outcome: Outcome | None = None
         cpu=None,
         service=None,
         host_state=None,
+        proxy_figures=None,
         outcome=outcome or Outcome("ok"),
     )
 

@@ -97,7 +97,10 @@ def test_units_run_unprivileged_and_on_loopback(profile):
 
 def test_the_study_is_what_its_author_ran():
     study = VARS["server_profiles"]["study"]
-    lines = {i: " ".join(command_line(v)) for i, v in variants("study", study["matrix"]).items()}
+    lines = {
+        i.removesuffix("-study"): " ".join(command_line(v))
+        for i, v in variants("study", study["matrix"]).items()
+    }
     assert sorted(lines) == [
         "daphne-asgi",
         "granian-asgi",
@@ -135,8 +138,10 @@ def test_parity_gives_everyone_the_same_budget():
 # be a flattering lie in the report.
 CHANGES = {
     "workers": (1, 3),
+    "worker_class": (None, "uvicorn"),
     "threads": (None, 7),
     "backlog": (None, 333),
+    "backpressure": (None, 99),
     "keepalive_s": (9, 0),
     "preload": (False, True),
     "loop": ("uvloop", "asyncio"),
@@ -166,7 +171,7 @@ def test_a_knob_changes_the_units_or_is_listed_as_not_honoured(server, knob):
 
 
 def test_every_knob_is_tried():
-    by_the_shared_template = {"cpu_set", "environment", "extra_arguments"}
+    by_the_shared_template = {"application", "cpu_set", "environment", "extra_arguments"}
     assert set(CHANGES) | by_the_shared_template == set(KNOBS)
 
 

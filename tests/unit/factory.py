@@ -177,6 +177,7 @@ def trial(planned: PlannedTrial | None = None, of: Plan | None = None, **changes
         cpu=CpuFigures(40.0, 3.0, 50.0, 0.3, {}, 0.0, 2),
         service=ServiceFigures(variant.workers, variant.workers, 0.7, 100, 100, 0, 0),
         host_state=HostFigures(0, 0.0, 0.05, 1.0),
+        proxy_figures=None,
         outcome=Outcome("ok"),
     )
     return replace(healthy, **changes)

@@ -42,7 +42,7 @@ def test_a_plan_finds_its_parts_and_names_what_it_has_not():
         ({"wrk": {"requests": 1}}, "trial.json.wrk: duration_s is missing"),
         ({"extra": 1}, "trial.json: unknown extra"),
         ({"outcome": {"status": "fine"}}, "trial.json.outcome.status: got 'fine'"),
-        ({"schema_version": 99}, "schema_version is 99; this serverbench reads 2"),
+        ({"schema_version": 99}, "schema_version is 99; this serverbench reads 3"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, change, words):

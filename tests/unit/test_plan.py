@@ -61,7 +61,37 @@ def test_the_id_names_proxy_and_profile_only_where_they_say_something():
     matrix = [{"server": "uwsgi", "interface": "wsgi", "proxy": "caddy"}]
     assert [v.id for v in expand(matrix)] == ["uwsgi-wsgi-caddy"]
     ids = [v.id for v in expand(matrix, ["parity", "study"])]
-    assert ids == ["uwsgi-wsgi-caddy-parity", "uwsgi-wsgi-caddy-study"]
+    assert ids == ["uwsgi-wsgi-caddy", "uwsgi-wsgi-caddy-study"]
+
+
+def test_an_id_is_the_same_whatever_else_is_in_play():
+    """Ids are unit names: one that serves must not be rewritten by a bench of another profile."""
+    matrix = [{"server": "uwsgi", "interface": "wsgi"}]
+    assert [v.id for v in expand(matrix, ["study"])] == ["uwsgi-wsgi-study"]
+    assert [v.id for v in expand(matrix, ["parity"])] == ["uwsgi-wsgi"]
+
+
+def test_a_label_names_a_variation():
+    plain, sync = expand(
+        [
+            {"server": "gunicorn", "interface": "wsgi"},
+            {
+                "server": "gunicorn",
+                "interface": "wsgi",
+                "label": "sync",
+                "knobs": {"worker_class": "sync", "keepalive_s": 0},
+            },
+        ]
+    )
+    assert (plain.id, sync.id) == ("gunicorn-wsgi", "gunicorn-wsgi-sync")
+    assert sync.unit == "serverbench-gunicorn-wsgi-sync.service"
+    assert (plain.knobs["worker_class"], sync.knobs["worker_class"]) == (None, "sync")
+
+
+def test_a_proxied_variant_takes_its_load_at_the_proxy():
+    (variant,) = expand([{"server": "uwsgi", "interface": "wsgi", "proxy": "caddy"}])
+    assert variant.proxy_unit == "serverbench-uwsgi-wsgi-caddy-proxy.service"
+    assert variant.port == 9878
 
 
 @pytest.mark.parametrize(
@@ -77,6 +107,18 @@ def test_the_id_names_proxy_and_profile_only_where_they_say_something():
             ["bench_matrix[1].proxy", "nginx"],
         ),
         ({"server": "uwsgi", "interface": "wsgi", "porxy": "x"}, ["unknown porxy", "proxy"]),
+        (
+            {"server": "uwsgi", "interface": "wsgi", "knobs": {"workers": 1}},
+            ["bench_matrix[1]", "no label"],
+        ),
+        (
+            {"server": "uwsgi", "interface": "wsgi", "label": "study"},
+            ["bench_matrix[1].label", "'study'"],
+        ),
+        (
+            {"server": "uwsgi", "interface": "wsgi", "label": "a", "knobs": {"wokers": 1}},
+            ["bench_matrix[1].knobs", "wokers"],
+        ),
         ("uwsgi-wsgi", ["bench_matrix[1]", "str", "a mapping"]),
         ({"server": "gunicorn", "interface": "wsgi"}, ["bench_matrix[1]", "bench_matrix[0]"]),
     ],
