@@ -137,6 +137,12 @@ class Services(Protocol):
     def active(self, units: Sequence[str]) -> tuple[str, ...]:
         """Return those of the units that run."""
 
+    def serving(self) -> tuple[str, ...]:
+        """Return the units of any variant and proxy that run, in this plan or not."""
+
+    def is_shutting_down(self) -> bool:
+        """Tell whether the host goes down."""
+
     def journal(self, unit: str, since_s: float) -> str:
         """Return the unit's last log lines since that time (seconds since the epoch)."""
 

@@ -112,15 +112,8 @@ class Starts:
         return Start(since_s, None if failure else ready_s), failure
 
     def _start_failure(self, unit: str) -> Outcome | None:
-        state = self._bench.services.state(unit)
-        if state.job_pending:
-            return None
-        if state.restarts:
-            times = f"it ended and systemd restarted it {state.restarts} times"
-            return Outcome("start_failed", f"{times}; {systemd.describe(state)}")
-        if state.active in ("active", "activating", "reloading") and state.sub != "auto-restart":
-            return None
-        return Outcome("start_failed", systemd.describe(state))
+        problem = systemd.start_failure(self._bench.services.state(unit))
+        return None if problem is None else Outcome("start_failed", problem)
 
     def _foreign_listener(self) -> str | None:
         clock = self._bench.clock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from collect.model import Outcome
 from collect.runner.answers import mismatch
@@ -26,6 +26,18 @@ STEADY_S = 5.0
 missing table, a debug page. Waiting on would cost its whole time-out in every block."""
 _NOT_YET = (502, 503, 504)
 """What a proxy says while its server starts, and a server while its app loads: nothing definite."""
+
+
+class Surroundings(Protocol):
+    """What waiting for an answer touches."""
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+
+    @property
+    def asker(self) -> Asker:
+        """Makes one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,7 @@ class Start:
 
 
 def ask_until_right(
-    bench: Bench,
+    bench: Surroundings,
     endpoint: Endpoint,
     limit_s: float,
     give_up: Callable[[], Outcome | None],
@@ -64,7 +76,7 @@ def ask_until_right(
     says "not yet", begins the count anew.
 
     Args:
-        bench: the run's surroundings.
+        bench: what asks, and the time.
         endpoint: what to ask, with the answer it must get.
         limit_s: how long to go on, in seconds.
         give_up: looked at between tries; ends the waiting when it returns an outcome.
