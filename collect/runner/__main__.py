@@ -73,9 +73,9 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
         bench = Bench(
             clock=clock,
             services=Systemd(),
-            asker=HttpAsker(plan.address, plan.port),
+            asker=HttpAsker(plan.address),
             watch=HostWatch(options.venv),
-            load=Wrk(options.wrk, options.wrk_script, _base_url(plan), plan.load),
+            load=Wrk(options.wrk, options.wrk_script, plan.address, plan.load),
             folders=TrialFolders(options.run_dir),
             cores=usable_cores(),
             log=_log,
@@ -112,11 +112,6 @@ def _stop(_signal: int, _frame: object) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     raise StopRequested
-
-
-def _base_url(plan: Plan) -> str:
-    address = f"[{plan.address}]" if ":" in plan.address else plan.address
-    return f"http://{address}:{plan.port}"
 
 
 def _log(message: str) -> None:

@@ -53,6 +53,7 @@ class Start:
 def ask_until_right(
     bench: Bench,
     endpoint: Endpoint,
+    port: int,
     limit_s: float,
     give_up: Callable[[], Outcome | None],
     *,
@@ -66,6 +67,7 @@ def ask_until_right(
     Args:
         bench: the run's surroundings.
         endpoint: what to ask, with the answer it must get.
+        port: where to ask.
         limit_s: how long to go on, in seconds.
         give_up: looked at between tries; ends the waiting when it returns an outcome.
         wrong_is_final: ask again only for silence, not for a wrong answer.
@@ -77,7 +79,7 @@ def ask_until_right(
     while True:
         left_s = max(begun_s + limit_s - clock.monotonic(), POLL_S)
         try:
-            answer = bench.asker.ask(endpoint, min(timeout_s, left_s))
+            answer = bench.asker.ask(endpoint, port, min(timeout_s, left_s))
             wrong = mismatch(endpoint.expect, answer)
             if wrong is None:
                 return None
