@@ -27,14 +27,19 @@ _EXCERPT = 120
 class HttpAsker:
     """The `Asker` seam over one fresh connection per request."""
 
-    def __init__(self, address: str) -> None:
-        """Keep where servers listen."""
+    def __init__(self, address: str, port: int) -> None:
+        """Keep where the server listens."""
         self._address = address
+        self._port = port
 
-    def ask(self, endpoint: Endpoint, port: int, timeout_s: float) -> Answer:
+    def at(self, port: int) -> HttpAsker:
+        """Return one that asks at that port."""
+        return HttpAsker(self._address, port)
+
+    def ask(self, endpoint: Endpoint, timeout_s: float) -> Answer:
         """Make the request; see `Asker.ask`."""
         deadline = time.monotonic() + timeout_s
-        connection = http.client.HTTPConnection(self._address, port, timeout=timeout_s)
+        connection = http.client.HTTPConnection(self._address, self._port, timeout=timeout_s)
         try:
             body = None if endpoint.body is None else endpoint.body.encode()
             headers = {"Connection": "close", **endpoint.headers}
@@ -46,12 +51,12 @@ class HttpAsker:
         finally:
             connection.close()
 
-    def port_owner(self, port: int) -> str | None:
+    def port_owner(self) -> str | None:
         """Name the process that listens on the port; None when nobody does."""
         for connection in psutil.net_connections("tcp"):
             if connection.status != psutil.CONN_LISTEN or not connection.laddr:
                 continue
-            if connection.laddr.port != port:
+            if connection.laddr.port != self._port:
                 continue
             if connection.laddr.ip not in (self._address, "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
                 continue

@@ -141,21 +141,30 @@ class Services(Protocol):
     def active(self, units: Sequence[str]) -> tuple[str, ...]:
         """Return those of the units that run."""
 
+    def serving(self) -> tuple[str, ...]:
+        """Return the units of any variant and proxy that run, in this plan or not."""
+
+    def is_shutting_down(self) -> bool:
+        """Tell whether the host goes down."""
+
     def journal(self, unit: str, since_s: float) -> str:
         """Return the unit's last log lines since that time (seconds since the epoch)."""
 
 
 class Asker(Protocol):
-    """Makes one request."""
+    """Makes one request at a time, always to the same port."""
 
-    def ask(self, endpoint: Endpoint, port: int, timeout_s: float) -> Answer:
-        """Return the answer that comes from the port.
+    def at(self, port: int) -> Asker:
+        """Return one that asks at that port."""
+
+    def ask(self, endpoint: Endpoint, timeout_s: float) -> Answer:
+        """Return the answer.
 
         Raises:
             NoAnswerError: none came in time.
         """
 
-    def port_owner(self, port: int) -> str | None:
+    def port_owner(self) -> str | None:
         """Say who listens on the port; None when nobody does."""
 
 
@@ -196,10 +205,13 @@ class Watch(Protocol):
 class LoadGenerator(Protocol):
     """wrk."""
 
-    def warm_up(self, endpoint: Endpoint, port: int, folder: Path) -> LoadResult:
+    def at(self, port: int) -> LoadGenerator:
+        """Return one that loads that port."""
+
+    def warm_up(self, endpoint: Endpoint, folder: Path) -> LoadResult:
         """Load for `warmup_s`; the figures are not kept."""
 
-    def run(self, endpoint: Endpoint, port: int, folder: Path) -> LoadResult:
+    def run(self, endpoint: Endpoint, folder: Path) -> LoadResult:
         """Load for `duration_s`; leave `wrk.txt` and `wrk.json` in the folder."""
 
 

@@ -105,9 +105,8 @@ class Starts:
             return nothing, Outcome("start_failed", problem)
         endpoint = self._plan.endpoint(first.endpoint)
         failure = ask_until_right(
-            bench,
+            bench.at(self._plan.port_of(variant)),
             endpoint,
-            self._plan.port_of(variant),
             timing.ready_timeout_s,
             lambda: self._start_failure(variant),
         )
@@ -117,28 +116,19 @@ class Starts:
         return Start(since_s, None if failure else ready_s), failure
 
     def _start_failure(self, variant: Variant) -> Outcome | None:
+        services = self._bench.services
         # The server first: a proxy does not start without it.
-        if why := self._why_down(variant.unit):
-            return Outcome("start_failed", why)
-        if variant.proxy_unit is not None and (why := self._why_down(variant.proxy_unit)):
-            return Outcome("start_failed", f"its proxy {variant.proxy_unit}: {why}")
-        return None
-
-    def _why_down(self, unit: str) -> str | None:
-        state = self._bench.services.state(unit)
-        if state.job_pending:
+        if problem := systemd.start_failure(services.state(variant.unit)):
+            return Outcome("start_failed", problem)
+        if variant.proxy_unit is None:
             return None
-        if state.restarts:
-            times = f"it ended and systemd restarted it {state.restarts} times"
-            return f"{times}; {systemd.describe(state)}"
-        if state.active in ("active", "activating", "reloading") and state.sub != "auto-restart":
-            return None
-        return systemd.describe(state)
+        problem = systemd.start_failure(services.state(variant.proxy_unit))
+        return Outcome("start_failed", f"{variant.proxy_unit}: {problem}") if problem else None
 
     def _foreign_listener(self, port: int) -> str | None:
-        clock = self._bench.clock
+        clock, asker = self._bench.clock, self._bench.asker.at(port)
         deadline_s = clock.monotonic() + PORT_FREE_S
-        while owner := self._bench.asker.port_owner(port):
+        while owner := asker.port_owner():
             if clock.monotonic() >= deadline_s:
                 return owner
             clock.sleep(0.1)

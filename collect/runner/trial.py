@@ -61,13 +61,12 @@ class TrialRun:
         self, bench: Bench, plan: Plan, planned: PlannedTrial, phase: Callable[[str], None]
     ) -> None:
         """Prepare; `phase` is told what is being done."""
-        self._bench = bench
         self._plan = plan
         self._planned = planned
         self._phase = phase
         self._variant = plan.variant(planned.variant)
+        self._bench = bench.at(plan.port_of(self._variant))
         self._endpoint = plan.endpoint(planned.endpoint)
-        self._port = plan.port_of(self._variant)
         self._notes = _Notes()
         self._started_s = bench.clock.time()
 
@@ -94,7 +93,7 @@ class TrialRun:
         bench, notes, variant = self._bench, self._notes, self._variant
         if start.ready_s is None:
             self._phase("checking")
-            wrong = ask_until_right(bench, self._endpoint, self._port, SETTLE_S, self._is_down)
+            wrong = ask_until_right(bench, self._endpoint, SETTLE_S, self._is_down)
             if wrong is not None:
                 notes.before = self._state()
                 return wrong
@@ -106,7 +105,7 @@ class TrialRun:
         notes.canary_s = bench.watch.canary()
         if self._plan.load.warmup_s > 0:
             self._phase("warm-up")
-            warm = bench.load.warm_up(self._endpoint, self._port, folder)
+            warm = bench.load.warm_up(self._endpoint, folder)
             if warm.error is not None:
                 notes.result = warm
                 return self._death() or Outcome("load_failed", f"warm-up: {warm.error}")
@@ -130,7 +129,7 @@ class TrialRun:
         interval_s = self._plan.timing.sample_interval_s
         sampling = bench.watch.start_sampling(before, proxy, interval_s)
         try:
-            notes.result = bench.load.run(self._endpoint, self._port, folder)
+            notes.result = bench.load.run(self._endpoint, folder)
         finally:
             notes.samples = sampling.stop()
         notes.counters = (first, bench.watch.counters(before, proxy))
@@ -140,7 +139,7 @@ class TrialRun:
         """Ask once more. Only silence is asked again: requests that wrk left may be ahead of us."""
         limit_s = max(SETTLE_S, self._plan.load.timeout_s)
         wrong = ask_until_right(
-            self._bench, self._endpoint, self._port, limit_s, self._is_down, wrong_is_final=True
+            self._bench, self._endpoint, limit_s, self._is_down, wrong_is_final=True
         )
         if wrong is None:
             return Outcome("ok")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from collect.model import Outcome
 from collect.runner.answers import mismatch
@@ -28,6 +28,18 @@ _NOT_YET = (502, 503, 504)
 """What a proxy says while its server starts, and a server while its app loads: nothing definite."""
 
 
+class Surroundings(Protocol):
+    """What waiting for an answer touches."""
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+
+    @property
+    def asker(self) -> Asker:
+        """Makes one request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """All that a run touches."""
@@ -41,6 +53,10 @@ class Bench:
     cores: int
     log: Callable[[str], None]
 
+    def at(self, port: int) -> Bench:
+        """Return the same with questions and load going to that port."""
+        return replace(self, asker=self.asker.at(port), load=self.load.at(port))
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -51,9 +67,8 @@ class Start:
 
 
 def ask_until_right(
-    bench: Bench,
+    bench: Surroundings,
     endpoint: Endpoint,
-    port: int,
     limit_s: float,
     give_up: Callable[[], Outcome | None],
     *,
@@ -65,9 +80,8 @@ def ask_until_right(
     says "not yet", begins the count anew.
 
     Args:
-        bench: the run's surroundings.
+        bench: what asks, and the time.
         endpoint: what to ask, with the answer it must get.
-        port: where to ask.
         limit_s: how long to go on, in seconds.
         give_up: looked at between tries; ends the waiting when it returns an outcome.
         wrong_is_final: ask again only for silence, not for a wrong answer.
@@ -79,7 +93,7 @@ def ask_until_right(
     while True:
         left_s = max(begun_s + limit_s - clock.monotonic(), POLL_S)
         try:
-            answer = bench.asker.ask(endpoint, port, min(timeout_s, left_s))
+            answer = bench.asker.ask(endpoint, min(timeout_s, left_s))
             wrong = mismatch(endpoint.expect, answer)
             if wrong is None:
                 return None

@@ -29,46 +29,47 @@ _TAIL_BYTES = 300
 class Wrk:
     """The `LoadGenerator` seam over the wrk program."""
 
-    def __init__(self, program: str, script: Path, address: str, load: Load) -> None:
-        """Keep what all runs of a plan share."""
+    def __init__(self, program: str, script: Path, address: str, port: int, load: Load) -> None:
+        """Keep what all runs share."""
         self._program = program
         self._script = script
-        self._address = f"[{address}]" if ":" in address else address
+        self._address = address
+        self._port = port
         self._load = load
 
-    def warm_up(self, endpoint: Endpoint, port: int, folder: Path) -> LoadResult:
+    def at(self, port: int) -> Wrk:
+        """Return one that loads that port."""
+        return Wrk(self._program, self._script, self._address, port, self._load)
+
+    def warm_up(self, endpoint: Endpoint, folder: Path) -> LoadResult:
         """Load for `warmup_s`; leaves nothing in the folder."""
         text = folder / "warmup.txt"
         try:
-            return self._run(endpoint, port, self._load.warmup_s, text, None)
+            return self._run(endpoint, self._load.warmup_s, text, None)
         finally:
             text.unlink(missing_ok=True)
 
-    def run(self, endpoint: Endpoint, port: int, folder: Path) -> LoadResult:
+    def run(self, endpoint: Endpoint, folder: Path) -> LoadResult:
         """Load for `duration_s`; leaves `wrk.txt` and, if wrk got that far, `wrk.json`."""
         figures = folder / "wrk.json"
-        return self._run(endpoint, port, self._load.duration_s, folder / "wrk.txt", figures)
+        return self._run(endpoint, self._load.duration_s, folder / "wrk.txt", figures)
 
-    def command(self, endpoint: Endpoint, port: int, duration_s: float) -> list[str]:
+    def command(self, endpoint: Endpoint, duration_s: float) -> list[str]:
         """Return the command line; wrk takes whole seconds only."""
         load = self._load
         headers = [f"-H{name}: {value}" for name, value in endpoint.headers.items()]
+        host = f"[{self._address}]" if ":" in self._address else self._address
         return [
             self._program, "-t", str(load.threads), "-c", str(load.connections),
             "-d", f"{duration_s:.0f}s", "--timeout", f"{load.timeout_s:.0f}s", "--latency",
             "-s", str(self._script), *headers,
-            f"http://{self._address}:{port}{endpoint.path}",
+            f"http://{host}:{self._port}{endpoint.path}",
         ]  # fmt: skip
 
     def _run(
-        self,
-        endpoint: Endpoint,
-        port: int,
-        duration_s: float,
-        text: Path,
-        figures: Path | None,
+        self, endpoint: Endpoint, duration_s: float, text: Path, figures: Path | None
     ) -> LoadResult:
-        command = self.command(endpoint, port, duration_s)
+        command = self.command(endpoint, duration_s)
         body = text.with_name("request-body")
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith("SERVERBENCH_")

@@ -218,7 +218,7 @@ def test_what_wrk_takes_for_success_is_told_by_the_body_checks(name, load):
 def ask(server):
     endpoint = Endpoint("health", "/health", expect=Expectation(200, json_subset={"status": "ok"}))
     try:
-        reply = HttpAsker("127.0.0.1").ask(endpoint, server.port, 5)
+        reply = HttpAsker("127.0.0.1", server.port).ask(endpoint, 5)
     except NoAnswerError as error:
         return str(error)
     return mismatch(endpoint.expect, reply)

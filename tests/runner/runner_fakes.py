@@ -152,9 +152,9 @@ class World:
         bench = Bench(
             clock=self.clock,
             services=self,
-            asker=self,
+            asker=Side(self, self.plan.port),
             watch=self,
-            load=LoadSide(self),
+            load=Side(self, self.plan.port),
             folders=self.folders,
             cores=2,
             log=self.logged.append,
@@ -218,9 +218,6 @@ class World:
             raise NoAnswerError("no answer in time")
         self.calls.append(f"ask {endpoint.name}{self.at(port)}")
         return answer
-
-    def port_owner(self, port):
-        return self.owners.get(port)
 
     # Watch
     def processes(self, _state):
@@ -295,17 +292,27 @@ class World:
         return LoadResult(("wrk",), 0.2, None if error else FIGURES, error)
 
 
-class LoadSide:
-    """`World.run` runs the loop, so the load generator's `run` stands apart."""
+class Side:
+    """The asker and the load generator, at one port."""
 
-    def __init__(self, world):
+    def __init__(self, world, port):
         self._world = world
+        self._port = port
 
-    def warm_up(self, endpoint, port, folder):
-        return self._world.warm_up(endpoint, port, folder)
+    def at(self, port):
+        return Side(self._world, port)
 
-    def run(self, endpoint, port, folder):
-        return self._world.run_load(endpoint, port, folder)
+    def ask(self, endpoint, timeout_s):
+        return self._world.ask(endpoint, self._port, timeout_s)
+
+    def port_owner(self):
+        return self._world.owners.get(self._port)
+
+    def warm_up(self, endpoint, folder):
+        return self._world.warm_up(endpoint, self._port, folder)
+
+    def run(self, endpoint, folder):
+        return self._world.run_load(endpoint, self._port, folder)
 
 
 def stop_now(_endpoint):

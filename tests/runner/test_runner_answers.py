@@ -4,7 +4,6 @@ import json
 import socket
 import threading
 import time
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -99,22 +98,22 @@ class Handler(BaseHTTPRequestHandler):
 def asker():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
-    yield partial(HttpAsker("127.0.0.1").ask, port=server.server_port)
+    yield HttpAsker("127.0.0.1", server.server_port)
     server.shutdown()
     server.server_close()
 
 
 def test_a_post_with_headers(asker):
     endpoint = Endpoint("e", "/", method="POST", headers={"X-Test": "!"}, body="größe")
-    assert asker(endpoint, timeout_s=2.0) == Answer(201, "größe!".encode())
+    assert asker.ask(endpoint, 2.0) == Answer(201, "größe!".encode())
 
 
 def test_a_host_header_of_the_plan_replaces_the_own_one(asker):
-    assert asker(Endpoint("e", "/", headers={"Host": "x.test"}), timeout_s=2.0).body == b"x.test"
+    assert asker.ask(Endpoint("e", "/", headers={"Host": "x.test"}), 2.0).body == b"x.test"
 
 
 def test_a_body_over_the_limit_is_not_kept(asker):
-    answer = asker(Endpoint("e", "/large"), timeout_s=2.0)
+    answer = asker.ask(Endpoint("e", "/large"), 2.0)
     assert answer.body is None
     assert "larger than" in mismatch(Expectation(status=201), answer)
 
@@ -122,21 +121,20 @@ def test_a_body_over_the_limit_is_not_kept(asker):
 @pytest.mark.parametrize(("path", "words"), [("/slow", "in time"), ("/short", "not a whole")])
 def test_no_whole_answer(asker, path, words):
     with pytest.raises(NoAnswerError, match=words):
-        asker(Endpoint("e", path), timeout_s=0.2)
+        asker.ask(Endpoint("e", path), 0.2)
 
 
 def test_nobody_listens():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        asker = HttpAsker("127.0.0.1")
+        nobody = HttpAsker("127.0.0.1", free.getsockname()[1])
         with pytest.raises(NoAnswerError, match="Connection refused"):
-            asker.ask(Endpoint("e", "/"), port, 1.0)
-        assert asker.port_owner(port) is None
+            nobody.ask(Endpoint("e", "/"), 1.0)
+        assert nobody.port_owner() is None
 
 
 def test_the_owner_of_a_port_is_named():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        assert "pytest" in HttpAsker("127.0.0.1").port_owner(taken.getsockname()[1])
+        assert "pytest" in HttpAsker("127.0.0.1", taken.getsockname()[1]).port_owner()

@@ -72,7 +72,7 @@ def test_a_proxy_that_does_not_start_is_named(tmp_path):
     for name in ("1-a-health", "1-a-movie"):
         outcome = trial(world, name).outcome
         assert outcome.status == "start_failed"
-        assert outcome.reason.startswith("its proxy a-proxy.service: systemd says failed")
+        assert outcome.reason.startswith("a-proxy.service: systemd says failed")
 
 
 def test_a_proxy_that_dies_under_load_is_named_and_the_next_trial_starts_afresh(tmp_path):
@@ -145,8 +145,8 @@ def test_the_real_watch_keeps_the_two_apart():
         samples = watch.start_sampling(*states, 0.05).stop()
         others = {pid for pid, _ in watch.others(*states)}
         alone = watch.counters(states[0], None)
-    assert 0.1 <= counters.proxy_cpu_s < 2
-    assert 0.1 <= counters.server_cpu_s < 2
+    assert 0.05 < counters.proxy_cpu_s < 2
+    assert 0.05 < counters.server_cpu_s < 2
     assert alone.proxy_cpu_s is None
     assert samples[0].pss_bytes < 50 << 20 < samples[0].proxy_pss_bytes
     assert samples[0].proxy_pss_bytes <= samples[0].proxy_rss_bytes

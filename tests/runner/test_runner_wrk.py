@@ -77,16 +77,14 @@ def server():
     one.close()
 
 
-def make(**changes):
+def make(server, **changes):
     load = Load(**{"threads": 1, "connections": 4, "duration_s": 1, "warmup_s": 1, **changes})
-    return Wrk("wrk", SCRIPT, "127.0.0.1", load)
+    return Wrk("wrk", SCRIPT, "127.0.0.1", server.port, load)
 
 
 def test_a_get(server, tmp_path):
     server.seen.clear()
-    result = make().run(
-        Endpoint("e", "/?a=b%20c", headers={"X-Test": "a: b"}), server.port, tmp_path
-    )
+    result = make(server).run(Endpoint("e", "/?a=b%20c", headers={"X-Test": "a: b"}), tmp_path)
     assert result.error is None
     assert result.cpu_s > 0
     figures = result.figures
@@ -109,7 +107,7 @@ def test_a_get(server, tmp_path):
 def test_a_post_with_a_nasty_body(server, tmp_path):
     server.seen.clear()
     body = '{"x": "größe %s $HOME \\" \u0000 \n"}' + "y" * 200_000
-    result = make().run(Endpoint("e", "/", method="POST", body=body), server.port, tmp_path)
+    result = make(server).run(Endpoint("e", "/", method="POST", body=body), tmp_path)
     assert result.error is None
     (request,) = server.seen
     assert request.startswith(b"POST / HTTP/1.1\r\n")
@@ -118,19 +116,19 @@ def test_a_post_with_a_nasty_body(server, tmp_path):
 
 
 def test_a_warm_up_leaves_nothing(server, tmp_path):
-    result = make().warm_up(Endpoint("e", "/"), server.port, tmp_path)
+    result = make(server).warm_up(Endpoint("e", "/"), tmp_path)
     assert result.error is None
     assert result.figures is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_errors_are_counted_and_are_no_failure_of_wrk(server, tmp_path):
-    figures = make().run(Endpoint("e", "/broken"), server.port, tmp_path).figures
+    figures = make(server).run(Endpoint("e", "/broken"), tmp_path).figures
     assert figures.errors.status == figures.requests > 0
 
 
 def test_no_answer_is_no_latency_rather_than_zero(server, tmp_path):
-    figures = make().run(Endpoint("e", "/hang"), server.port, tmp_path).figures
+    figures = make(server).run(Endpoint("e", "/hang"), tmp_path).figures
     assert figures.requests == 0
     assert figures.rps == 0
     assert figures.latency_ms.mean is None
@@ -139,22 +137,22 @@ def test_no_answer_is_no_latency_rather_than_zero(server, tmp_path):
 
 
 def test_wrk_that_cannot_connect_says_so(tmp_path):
-    wrk = Wrk("wrk", SCRIPT, "127.0.0.1", Load(1, 1, 1.0))
-    result = wrk.run(Endpoint("e", "/"), 1, tmp_path)
+    wrk = Wrk("wrk", SCRIPT, "127.0.0.1", 1, Load(1, 1, 1.0))
+    result = wrk.run(Endpoint("e", "/"), tmp_path)
     assert result.figures is None
     assert "status 1" in result.error
     assert "unable to connect" in result.error
 
 
 def test_wrk_that_is_missing_is_a_failed_load(tmp_path):
-    wrk = Wrk("no-such-wrk", SCRIPT, "127.0.0.1", Load())
-    result = wrk.run(Endpoint("e", "/"), 1, tmp_path)
+    wrk = Wrk("no-such-wrk", SCRIPT, "127.0.0.1", 1, Load())
+    result = wrk.run(Endpoint("e", "/"), tmp_path)
     assert result.error == "no-such-wrk cannot be started: No such file or directory"
 
 
 def test_wrk_that_ends_without_figures(tmp_path):
-    wrk = Wrk("true", SCRIPT, "127.0.0.1", Load())
-    assert "wrk left no readable figures" in wrk.run(Endpoint("e", "/"), 1, tmp_path).error
+    wrk = Wrk("true", SCRIPT, "127.0.0.1", 1, Load())
+    assert "wrk left no readable figures" in wrk.run(Endpoint("e", "/"), tmp_path).error
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM;"])
@@ -164,9 +162,9 @@ def test_wrk_that_hangs_is_ended(tmp_path, monkeypatch, trap):
     program = tmp_path / "hang"
     program.write_text(f"#!/bin/bash\n{trap}\nwhile :; do sleep 0.05; done\n")
     program.chmod(0o755)
-    wrk = Wrk(str(program), SCRIPT, "127.0.0.1", Load(duration_s=2, timeout_s=2))
+    wrk = Wrk(str(program), SCRIPT, "127.0.0.1", 1, Load(duration_s=2, timeout_s=2))
     begun = time.monotonic()
-    result = wrk.run(Endpoint("e", "/"), 1, tmp_path)
+    result = wrk.run(Endpoint("e", "/"), tmp_path)
     assert "did not end within" in result.error
     assert time.monotonic() - begun < 2
 
@@ -179,7 +177,7 @@ def test_a_stop_ends_wrk(server, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(wrk_module, "_wait", _stop_once())
     with pytest.raises(KeyboardInterrupt):
-        make(duration_s=30).run(Endpoint("e", "/"), server.port, tmp_path)
+        make(server, duration_s=30).run(Endpoint("e", "/"), tmp_path)
     assert started[0].returncode is not None
 
 
