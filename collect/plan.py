@@ -28,7 +28,7 @@ from collect.inputs import (
 )
 from collect.model import SCHEMA_VERSION, Load, Order, Plan, PlannedTrial, Timing, Variant
 from collect.twin import TWIN, add_twin
-from collect.variants import expand_variants, plain
+from collect.variants import PROXY_PORT, expand_variants, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,6 +163,7 @@ def plan_from_variables(
         data["server_profiles"],
         data["bench_profiles"],
         cores,
+        data.get("proxy_port", PROXY_PORT),
     )
     variants = add_twin(variants, data.get(TWIN, False))
     return make_plan(
