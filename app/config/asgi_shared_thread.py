@@ -21,7 +21,7 @@ The price:
 - It overrides `ASGIHandler.__call__` and calls its `handle`, which Django does not document. Both
   are the same in Django 5.2 to 6.1; look again before another version.
 
-To use it in your own project: copy this file beside your `asgi.py`, put your settings module in, and
+To use it in your own project: copy this file beside your `asgi.py`, put in your settings module and
 point the server to it.
 """
 
