@@ -27,7 +27,7 @@ DEFAULT_PROFILE = "parity"
 """The one profile that ids leave out, so that a unit's name means one thing on a host for good:
 a bench of `tuned` must not rewrite the unit that serves as `granian-wsgi`."""
 PROXY_PORT = 9878
-_NOT_A_LABEL = ("caddy", "nginx", "proxy", "twin")
+_NOT_A_LABEL = ("caddy", "nginx", "proxy", "twin", "ladder")
 LOOPS = ("asyncio", "uvloop")
 
 SAFE_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
