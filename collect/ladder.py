@@ -1,7 +1,7 @@
 """Add the rungs of the ladder to a plan: what a request passes through, from the server up.
 
 Pure. A variant with the ladder has units of its own, so that none that serves is rewritten; its
-entry point is `serverbench_ladder` (roles/app/files), which hands all but the rungs' own paths to
+entry point is `serverbench_ladder` (roles/ladder), which hands all but the rungs' own paths to
 the project.
 """
 

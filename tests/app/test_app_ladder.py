@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 from asgi_client import request, run
 from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
 from django.test import RequestFactory, override_settings
 
-LADDER = Path(__file__).resolve().parents[2] / "roles/app/files"
+from config.asgi_shared_thread import SharedThreadASGIHandler
+
+LADDER = Path(__file__).resolve().parents[2] / "roles/ladder/files"
 HEALTH = "/api/django-starter/monitoring/health"
 MOVIES = "/api/demo/movie/movie"
 RUNGS = ["bare", "view", "middleware"]
@@ -85,21 +88,18 @@ def test_the_projects_settings_are_as_they_were(entry_points):
     assert settings.ROOT_URLCONF == "config.urls"
 
 
+@pytest.mark.usefixtures("entry_points")
 def test_middleware_that_wants_a_login_lets_the_rung_pass():
-    # A new process would be needed for new settings; handlers read them when they are made.
-    from django.core.handlers.wsgi import WSGIHandler
-    from serverbench_ladder import MIDDLEWARE_PATH, make_rungs
-
+    ladder = import_module("serverbench_ladder")
+    path = "/_serverbench/middleware/"
     login = "django.contrib.auth.middleware.LoginRequiredMiddleware"
     with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, login], LOGIN_URL="/login"):
-        rung = make_rungs(WSGIHandler)[MIDDLEWARE_PATH]
+        rung = ladder.make_rungs(WSGIHandler)[path]
         assert ask_wsgi(WSGIHandler(), HEALTH)[0] == 302
-    assert ask_wsgi(rung, MIDDLEWARE_PATH)[0] == 200
+    assert ask_wsgi(rung, path)[0] == 200
 
 
 def test_the_rungs_are_made_of_the_projects_kind_of_handler(entry_points):
-    from config.asgi_shared_thread import SharedThreadASGIHandler
-
     rungs = entry_points["asgi"]._rung_at.__self__
     assert isinstance(rungs["/_serverbench/view/"], SharedThreadASGIHandler)
 
