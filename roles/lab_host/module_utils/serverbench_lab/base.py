@@ -43,10 +43,11 @@ PermitRootLogin prohibit-password
 HostKey /etc/ssh/ssh_host_ed25519_key
 """
 _BUILD_TIMEOUT_S = 1200
-# A virtual machine brings a kernel, and lets you in as a cloud's does: unprivileged, with sudo.
+# A virtual machine brings a kernel, lets you in as a cloud's does, unprivileged with sudo, and has
+# what the unattended upgrades of clouds' images bring along.
 _PACKAGES_OF_KIND = {
     "container": (),
-    "vm": ("initramfs-tools", "kmod", "linux-image-cloud-amd64", "sudo", "udev"),
+    "vm": ("initramfs-tools", "kmod", "linux-image-cloud-amd64", "python3-apt", "sudo", "udev"),
 }
 
 
