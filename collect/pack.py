@@ -37,7 +37,10 @@ _MAIN = """\
 import sys
 
 try:
-    from collect.runner.__main__ import main
+    if sys.argv[1:2] == ["activate"]:
+        from collect.service.__main__ import main
+    else:
+        from collect.runner.__main__ import main
 except ModuleNotFoundError as error:
     sys.exit(f"serverbench-runner: no module {error.name!r}: apt-get install python3-psutil")
 sys.exit(main())
@@ -101,6 +104,7 @@ def pack_release(source: Path, output_dir: Path) -> dict[str, Any]:
 
 def _runner_files() -> set[Path]:
     waiting = [_PACKAGE / "__init__.py", *(_PACKAGE / "runner").glob("*.py")]
+    waiting += (_PACKAGE / "service").glob("*.py")
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()

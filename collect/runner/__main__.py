@@ -16,7 +16,7 @@ from collect.model import load_plan
 from collect.runner import host
 from collect.runner.answers import HttpAsker
 from collect.runner.lock import HostBusyError, HostLock
-from collect.runner.loop import Loop
+from collect.runner.loop import Loop, restore_of
 from collect.runner.preflight import check_plan, check_tools
 from collect.runner.progress import ProgressFile
 from collect.runner.seams import StopRequested, SystemClock, iso
@@ -42,10 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     # Results are read over SSH by an unprivileged user, whatever umask the runner was given.
     os.umask(0o022)
+    if options.put_back:
+        return _put_back(options)
     try:
         plan = load_plan(options.run_dir / "plan.json")
         check_plan(plan)
-        lock = HostLock(options.lock_file, plan.run_id, iso(time.time()))
+        lock = HostLock(options.lock_file, f"run {plan.run_id}", iso(time.time()))
     except HostBusyError as error:
         _log(str(error))
         return EXIT_BUSY
@@ -75,7 +77,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
             services=Systemd(),
             asker=HttpAsker(plan.address, plan.port),
             watch=HostWatch(options.venv),
-            load=Wrk(options.wrk, options.wrk_script, _base_url(plan), plan.load),
+            load=Wrk(options.wrk, options.wrk_script, plan.address, plan.port, plan.load),
             folders=TrialFolders(options.run_dir),
             cores=usable_cores(),
             log=_log,
@@ -100,6 +102,23 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     return 0
 
 
+def _put_back(options: argparse.Namespace) -> int:
+    """Clear up after a runner that ended, in whatever way; return the exit status."""
+    services = Systemd()
+    try:
+        # A host that goes down comes up again, and the run with it. Otherwise it ended for good.
+        if options.unit and not services.is_shutting_down():
+            services.disable([options.unit])
+        plan = load_plan(options.run_dir / "plan.json")
+        problem = restore_of(plan, services, options.run_dir).put_back()
+    except (ServerbenchError, OSError) as error:
+        problem = str(error)
+    if problem:
+        _log(problem)
+        return EXIT_FAILED
+    return 0
+
+
 def _end(progress: ProgressFile, state: str, message: str) -> None:
     try:
         progress.end("failed" if state == "failed" else "running", message)
@@ -112,11 +131,6 @@ def _stop(_signal: int, _frame: object) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     raise StopRequested
-
-
-def _base_url(plan: Plan) -> str:
-    address = f"[{plan.address}]" if ":" in plan.address else plan.address
-    return f"http://{address}:{plan.port}"
 
 
 def _log(message: str) -> None:
@@ -132,7 +146,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--run-dir", type=Path, required=True, help="folder with plan.json; results go there"
     )
-    parser.add_argument("--wrk-script", type=Path, required=True, help="report.lua")
+    parser.add_argument("--wrk-script", type=Path, help="report.lua; needed to run")
     parser.add_argument("--wrk", default="wrk", help="the wrk program (default: %(default)s)")
     parser.add_argument(
         "--memory-limit-bytes",
@@ -143,8 +157,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--lock-file", type=Path, default=LOCK_FILE, help="one per host (default: %(default)s)"
     )
+    parser.add_argument(
+        "--put-back",
+        action="store_true",
+        help="run nothing: start again what served before the run, if that is still to be done",
+    )
+    parser.add_argument("--unit", help="with --put-back: the runner's unit, started at no boot now")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.wrk_script is None and not options.put_back:
+        parser.error("--wrk-script is needed to run")
+    return options
 
 
 if __name__ == "__main__":

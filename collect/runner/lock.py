@@ -1,4 +1,4 @@
-"""One runner per host."""
+"""One at a time: a runner, or whoever changes what the host serves."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class HostBusyError(ServerbenchError):
-    """Another runner works on this host."""
+    """A runner, or a deployment, works on this host."""
 
 
 class HostLock:
     """Held until `release` or the end of the process, however it ends: the kernel sees to it."""
 
-    def __init__(self, path: Path, run_id: str, since: str) -> None:
-        """Take the lock and write down who holds it.
+    def __init__(self, path: Path, holder: str, since: str) -> None:
+        """Take the lock and write down who holds it: `run 20260101-120000`, for instance.
 
         Raises:
             HostBusyError: somebody else has it; the message says who, and since when.
@@ -34,19 +34,19 @@ class HostLock:
             text = os.read(self._handle, 4096).decode("utf-8", "replace")
             os.close(self._handle)
             raise HostBusyError(_describe(text)) from None
-        holder = {"run_id": run_id, "pid": os.getpid(), "since": since}
+        text = json.dumps({"holder": holder, "pid": os.getpid(), "since": since}) + "\n"
         os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, (json.dumps(holder) + "\n").encode(), 0)
+        os.pwrite(self._handle, text.encode(), 0)
 
     def release(self) -> None:
-        """Let the next runner in."""
+        """Let the next one in."""
         os.close(self._handle)
 
 
 def _describe(text: str) -> str:
     try:
         holder = json.loads(text)
-        who = f"run {holder['run_id']}, pid {holder['pid']}, since {holder['since']}"
+        who = f"{holder['holder']}, pid {holder['pid']}, since {holder['since']}"
     except (ValueError, KeyError, TypeError):
-        who = "it has not written down who it is"
-    return f"another runner works on this host ({who}); wait for it, or stop its unit"
+        who = "who it is, is not written down"
+    return f"this host is at work ({who}); wait for it, or stop its unit"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collect.model import Plan, PlannedTrial, Trial
     from collect.runner.judge import Judge
     from collect.runner.progress import ProgressFile
+    from collect.runner.seams import Services
     from collect.runner.waiting import Bench
 
 __all__ = ["Loop", "group_trials"]
@@ -44,7 +45,8 @@ class Loop:
         self._judge = judge or HostJudge(bench.log)
         self._found: dict[str, Trial] = {}
         self._starts = Starts(plan, bench, progress, self._keep)
-        self._restore = Restore(run_dir / "restore.json", all_units(plan), bench.services)
+        self._restore = restore_of(plan, bench.services, run_dir)
+        self._holds_the_host = False
         self._decision: Decision | None = None
         self._blocks_done = 0
 
@@ -92,10 +94,16 @@ class Loop:
     def _run(self, trials: Sequence[PlannedTrial]) -> bool:
         """Run the trials; tell whether there were any."""
         if trials:
-            self._restore.remember()
+            self._take_over_the_host()
             forget_run_sums(self._run_dir)
             self._starts.run(trials)
         return bool(trials)
+
+    def _take_over_the_host(self) -> None:
+        if not self._holds_the_host:
+            self._holds_the_host = True
+            if problem := self._restore.take_over():
+                self._bench.log(problem)
 
     def _keep(self, trial: Trial) -> None:
         self._found[trial.trial_id] = trial
@@ -146,6 +154,12 @@ class Loop:
                 break
             chosen.append(trials)
         return chosen
+
+
+def restore_of(plan: Plan, services: Services, run_dir: Path) -> Restore:
+    """Return what a run of the plan holds back on this host, whichever process asks."""
+    path = run_dir / "restore.json"
+    return Restore(path, all_units(plan), services, plan.timing.stop_timeout_s)
 
 
 def _why(decision: Decision, plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ PROPERTIES = (
 )  # fmt: skip
 COMMAND_TIMEOUT_S = 20.0
 JOURNAL_LINES = 100
+SERVING_UNIT = re.compile(r"serverbench-[a-z0-9-]+-(wsgi|asgi)(-[a-z0-9-]+)?\.(service|socket)")
+"""The units of variants and of their proxies, whichever plan they come from: ids of variants begin
+with server and interface. The runner, a candidate and this machine's lab hosts are not such."""
 _UNSET = ("", "[not set]", "[no data]")
 _COUNTER_UNSET = str(2**64 - 1)
 
@@ -80,6 +84,65 @@ class Systemd:
             if pairs.get("ActiveState") not in (None, "inactive", "failed")
         )
 
+    def serving(self) -> tuple[str, ...]:
+        """Return the units of variants and proxies that run; see `Services.serving`."""
+        done = _call(
+            ["systemctl", "show", "--property=Id,ActiveState", "--", "serverbench-*"],
+            COMMAND_TIMEOUT_S,
+        )
+        if done is None or done.returncode != 0:
+            why = "no answer in time" if done is None else _one_line(done.stderr)
+            raise ServerbenchError(f"systemctl show: {why}; is systemd running on this host?")
+        found = [_pairs(block) for block in done.stdout.split("\n\n")]
+        return tuple(
+            sorted(
+                unit
+                for pairs in found
+                if pairs.get("ActiveState") not in (None, "inactive", "failed")
+                and SERVING_UNIT.fullmatch(unit := pairs.get("Id") or "")
+            )
+        )
+
+    def enabled(self) -> tuple[str, ...]:
+        """Return the units of variants and proxies that start at boot."""
+        done = self._do("list-unit-files", "--no-legend", "--plain", "serverbench-*")
+        words = [line.split() for line in done.stdout.splitlines()]
+        return tuple(
+            sorted(w[0] for w in words if w[1] == "enabled" and SERVING_UNIT.fullmatch(w[0]))
+        )
+
+    def enable(self, units: Sequence[str]) -> None:
+        """Have the units start at boot; `ServerbenchError` when that fails."""
+        self._do("enable", "--quiet", "--", *units)
+
+    def disable(self, units: Sequence[str]) -> None:
+        """Have the units not start at boot; `ServerbenchError` when that fails."""
+        self._do("disable", "--quiet", "--", *units)
+
+    def reload(self) -> None:
+        """Read the unit files anew; `ServerbenchError` when that fails."""
+        self._do("daemon-reload")
+
+    def restart(self, unit: str, timeout_s: float) -> str | None:
+        """Restart the unit and wait until the new process is there; return what went wrong."""
+        _call(["systemctl", "reset-failed", "--", unit], COMMAND_TIMEOUT_S)
+        done = _call(["systemctl", "restart", "--", unit], timeout_s)
+        if done is None:
+            return f"systemctl restart did not return within {timeout_s:g} s"
+        return None if done.returncode == 0 else f"systemctl restart: {_one_line(done.stderr)}"
+
+    def is_shutting_down(self) -> bool:
+        """Tell whether the host goes down: nothing can be started then."""
+        done = _call(["systemctl", "is-system-running"], COMMAND_TIMEOUT_S)
+        return done is not None and done.stdout.strip() == "stopping"
+
+    def _do(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = _call(["systemctl", *arguments], COMMAND_TIMEOUT_S)
+        if done is None or done.returncode != 0:
+            why = "no answer in time" if done is None else _one_line(done.stderr)
+            raise ServerbenchError(f"systemctl {arguments[0]}: {why}")
+        return done
+
     def journal(self, unit: str, since_s: float) -> str:
         """Return the unit's last lines; never fails, says instead what went wrong."""
         command = [
@@ -116,6 +179,18 @@ def describe(state: UnitState) -> str:
     if status := state.properties.get("ExecMainStatus"):
         words += f", exit status {status}"
     return words
+
+
+def start_failure(state: UnitState) -> str | None:
+    """Say in words why a unit that was just started will not come up; None while it may."""
+    if state.job_pending:
+        return None
+    if state.restarts:
+        times = f"it ended and systemd restarted it {state.restarts} times"
+        return f"{times}; {describe(state)}"
+    if state.active in ("active", "activating", "reloading") and state.sub != "auto-restart":
+        return None
+    return describe(state)
 
 
 def _pairs(text: str) -> dict[str, str | None]:

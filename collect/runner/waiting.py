@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from collect.model import Outcome
 from collect.runner.answers import mismatch
@@ -28,6 +28,18 @@ _NOT_YET = (502, 503, 504)
 """What a proxy says while its server starts, and a server while its app loads: nothing definite."""
 
 
+class Surroundings(Protocol):
+    """What waiting for an answer touches."""
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+
+    @property
+    def asker(self) -> Asker:
+        """Makes one request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """All that a run touches."""
@@ -41,6 +53,10 @@ class Bench:
     cores: int
     log: Callable[[str], None]
 
+    def at(self, port: int) -> Bench:
+        """Return the same with questions and load going to that port."""
+        return replace(self, asker=self.asker.at(port), load=self.load.at(port))
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -51,7 +67,7 @@ class Start:
 
 
 def ask_until_right(
-    bench: Bench,
+    bench: Surroundings,
     endpoint: Endpoint,
     limit_s: float,
     give_up: Callable[[], Outcome | None],
@@ -64,7 +80,7 @@ def ask_until_right(
     says "not yet", begins the count anew.
 
     Args:
-        bench: the run's surroundings.
+        bench: what asks, and the time.
         endpoint: what to ask, with the answer it must get.
         limit_s: how long to go on, in seconds.
         give_up: looked at between tries; ends the waiting when it returns an outcome.

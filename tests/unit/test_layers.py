@@ -21,18 +21,19 @@ LAYERS = [
     ["stats", "parse"],
     ["archive"],
     ["store"],
-    ["plan"],
-    ["inputs", "twin"],
+    ["plan", "request"],
+    ["inputs", "twin", "ladder"],
     ["variants"],
     ["checks", "decide"],
+    ["activation"],
     ["model"],
     ["decode", "upgrade", "attempts", "sums"],
     ["errors"],
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 # What runs on the host: it ships without the rest of the kit.
-HOST_SIDE = {"runner", "pack"}
-SHIPS = {"errors", "decode", "model", "upgrade", "attempts", "checks", "decide"}
+HOST_SIDE = {"runner", "service", "pack"}
+SHIPS = {"activation", "errors", "decode", "model", "upgrade", "attempts", "checks", "decide"}
 HOST_MAY_IMPORT = SHIPS | HOST_SIDE
 
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -6,6 +6,7 @@ Everything is still there with `-v`.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -21,6 +22,9 @@ DOCUMENTATION = """
       - default_callback
       - result_format_callback
 """
+
+
+_WRAPPING = re.compile(r"^(Task failed: )?(The filter plugin 'serverbench_\w+' failed: )?")
 
 
 class CallbackModule(DefaultCallback):
@@ -98,6 +102,5 @@ class CallbackModule(DefaultCallback):
 def _reason(result: Any) -> str:  # noqa: ANN401 - Ansible's result
     reason = str(result.result.get("msg") or "").strip()
     # What Ansible wraps around the sentence that says what is wrong.
-    for wrapping in ("Task failed: ", "The filter plugin 'serverbench_plan' failed: "):
-        reason = reason.removeprefix(wrapping)
+    reason = _WRAPPING.sub("", reason)
     return " ".join(reason.split())

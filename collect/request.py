@@ -1,0 +1,161 @@
+"""What `deploy.yml -e server=…` asks for, and what it means for a host. Pure.
+
+What does not fit is a `DataError` that names the variable as it was given on the command line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+from collect.activation import Activation, Service, parse_service
+from collect.errors import DataError
+from collect.inputs import ENDPOINTS, check_endpoints, check_whole
+from collect.model import Proxy
+from collect.variants import CATALOGUE, MATRIX, PROFILES, SELECTED, expand_variants, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from collect.model import Endpoint, Variant
+
+SOCKET_LABEL = "socket"
+_READS = ("GET", "HEAD")
+_SERVICE_FILE = "/etc/serverbench/service.json"
+
+
+def requested_variant(variables: Mapping[str, Any], cores: int) -> Variant | None:
+    """Return the variant that shall be the service; None where `server` is empty.
+
+    A service takes its listening socket from systemd wherever its server can: connections wait
+    while it is redeployed. Where the profile leaves that off, this is a variation of its own, under
+    the label `socket`, so that the unit that a bench measures is not rewritten.
+
+    Args:
+        variables: `server`, `interface`, `proxy`, `profile`, `label` as given on the command line,
+            and the inventory's catalogue, profiles and matrix.
+        cores: processor cores of the host.
+
+    Raises:
+        DataError: one of them is unknown.
+    """
+    given = {
+        name: str(plain(variables.get(name)) or "")
+        for name in ("server", "interface", "proxy", "profile", "label")
+    }
+    if not given["server"]:
+        for name in ("interface", "profile", "label"):
+            if given[name]:
+                raise DataError(f"{name}: got {given[name]!r} without a server; add -e server=…")
+        return None
+    catalogue, profiles = plain(variables[CATALOGUE]), plain(variables[PROFILES])
+    server = _one_of("server", given["server"], catalogue)
+    interfaces = catalogue[server]["interfaces"]
+    interface = _one_of("interface", given["interface"] or interfaces[0], interfaces)
+    proxy = _one_of("proxy", given["proxy"] or "none", get_args(Proxy))
+    selected = plain(variables.get(SELECTED)) or ["parity"]
+    first = selected if isinstance(selected, str) else selected[0]
+    profile = _one_of("profile", given["profile"] or first, profiles)
+    entry: dict[str, Any] = {"server": server, "interface": interface, "proxy": proxy}
+    if given["label"]:
+        lines = plain(variables.get(MATRIX)) or profiles[profile].get("matrix") or []
+        entry |= _labelled(given["label"], server, interface, lines)
+    (variant,) = expand_variants([entry], catalogue, profiles, [profile], cores)
+    if variant.knobs["socket"] or "socket" in variant.not_honoured:
+        return variant
+    entry["knobs"] = {**entry.get("knobs", {}), "socket": True}
+    entry["label"] = "-".join(filter(None, (given["label"], SOCKET_LABEL)))
+    (variant,) = expand_variants([entry], catalogue, profiles, [profile], cores)
+    return variant
+
+
+def _one_of(name: str, got: str, accepted: Sequence[str] | Mapping[str, Any]) -> str:
+    if got not in accepted:
+        raise DataError(f"{name}: got {got!r}; accepted: {', '.join(accepted)}")
+    return got
+
+
+def _labelled(
+    label: str, server: str, interface: str, lines: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return label and knobs of the matrix line that bears the label."""
+    mine = [
+        line
+        for line in lines
+        if line.get("server") == server and line.get("interface") == interface
+    ]
+    for line in mine:
+        if line.get("label") == label:
+            return {"label": label, "knobs": dict(line.get("knobs") or {})}
+    known = sorted({str(line["label"]) for line in mine if line.get("label")})
+    raise DataError(
+        f"label: got {label!r}; accepted for {server}-{interface}: "
+        f"{', '.join(known) or f'none, as no line of {MATRIX} has one'}"
+    )
+
+
+def recorded_service(text: object, host: str) -> Service | None:
+    """Return what the host serves by its own record; None where it has none.
+
+    Raises:
+        DataError: the record cannot be read.
+    """
+    known = str(plain(text) or "").strip()
+    return parse_service(known, f"{host}: {_SERVICE_FILE}") if known else None
+
+
+def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed by name
+    *,
+    release: str,
+    releases_kept: object,
+    variant: Variant | None,
+    takes_over: bool,
+    endpoints: object,
+    names: object,
+    measured: object,
+    ports: Mapping[str, Any],
+    ready_timeout_s: object,
+    stop_timeout_s: object,
+) -> Activation:
+    """Return what the host is told to serve.
+
+    Args:
+        release: id of the release.
+        releases_kept: `app_releases_kept`.
+        variant: the service, or None.
+        takes_over: whether it was asked for, rather than being the service already.
+        endpoints: `app_endpoints`.
+        names: `service_endpoints`: which of them prove that a release works; null takes those that
+            are measured and only read.
+        measured: `bench_endpoints`.
+        ports: `{address, port, candidate_port}`.
+        ready_timeout_s: `service_ready_timeout_s`.
+        stop_timeout_s: how long a server may take to finish what it has.
+    """
+    return Activation(
+        release=str(plain(release)),
+        releases_kept=check_whole(releases_kept, "app_releases_kept", 1),
+        service=variant,
+        takes_over=bool(takes_over),
+        endpoints=_proofs(check_endpoints(endpoints), plain(names), plain(measured)),
+        address=str(plain(ports["address"])),
+        port=check_whole(ports["port"], "port", 1, 65535),
+        candidate_port=check_whole(ports["candidate_port"], "service_candidate_port", 1, 65535),
+        ready_timeout_s=float(check_whole(ready_timeout_s, "service_ready_timeout_s", 1)),
+        stop_timeout_s=float(check_whole(stop_timeout_s, "service_stop_timeout_s", 1)),
+    )
+
+
+def _proofs(endpoints: Sequence[Endpoint], names: Any, measured: Any) -> tuple[Endpoint, ...]:  # noqa: ANN401 - lists of names, or null
+    by_name = {endpoint.name: endpoint for endpoint in endpoints}
+    if names:
+        wanted = [names] if isinstance(names, str) else names
+        return tuple(by_name[_one_of("service_endpoints", name, by_name)] for name in wanted)
+    # A release that is tried must not write into the data of the one that serves.
+    for pool in (measured or [], by_name):
+        found = tuple(by_name[n] for n in pool if n in by_name and by_name[n].method in _READS)
+        if found:
+            return found
+    raise DataError(
+        f"service_endpoints: got nothing, and no endpoint of {ENDPOINTS} only reads; accepted: "
+        f"names out of {', '.join(by_name)}, to be asked at each deployment"
+    )

@@ -1,0 +1,75 @@
+"""The command line: `serverbench-runner.pyz activate FILE`, one line of JSON as the answer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collect.activation import Activation, Outcome, dump
+from collect.decode import decode
+from collect.errors import ServerbenchError
+from collect.runner.__main__ import LOCK_FILE
+from collect.runner.answers import HttpAsker
+from collect.runner.lock import HostLock
+from collect.runner.seams import SystemClock, iso
+from collect.runner.systemd import Systemd
+from collect.service.activate import Activator
+from collect.service.host import Host, Places
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out the activation in the file (`-`: standard input); return the exit status."""
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    os.umask(0o022)
+    try:
+        outcome = _activate(options)
+    except (ServerbenchError, OSError) as error:
+        outcome = Outcome(changed=False, what=(), failed=True, message=str(error))
+    sys.stdout.write(dump(outcome))
+    return 1 if outcome.failed else 0
+
+
+def _activate(options: argparse.Namespace) -> Outcome:
+    text = sys.stdin.read() if str(options.file) == "-" else options.file.read_text("utf-8")
+    try:
+        wanted = decode(Activation, json.loads(text), str(options.file))
+    except ValueError as error:
+        raise ServerbenchError(f"{options.file}: not JSON ({error})") from error
+    host = Host(Places(), Systemd(), SystemClock(), HttpAsker, _log)
+    if options.check:
+        return Activator(wanted, host).look()
+    lock = HostLock(options.lock_file, f"deployment of {wanted.release}", iso(time.time()))
+    try:
+        return Activator(wanted, host).run()
+    finally:
+        lock.release()
+
+
+def _log(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - shown with the task's output
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="serverbench-runner activate",
+        description="Make a release current and a variant the service of this host. Nothing changes"
+        " unless a candidate answers rightly first; what fails later is put back.",
+    )
+    parser.add_argument("file", type=Path, help="what shall be, as JSON; - reads standard input")
+    parser.add_argument("--check", action="store_true", help="only say what would be changed")
+    parser.add_argument(
+        "--lock-file", type=Path, default=LOCK_FILE, help="one per host (default: %(default)s)"
+    )
+    return parser.parse_args(arguments[1:] if arguments[:1] == ["activate"] else arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

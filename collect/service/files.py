@@ -1,0 +1,75 @@
+"""Files that change in one step, and a record of how it was that puts all of them back."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from collect.activation import Service  # noqa: TC001 - decode looks it up
+from collect.decode import decode, encode
+from collect.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How a host was before an activation. Written first, removed last."""
+
+    release: str | None
+    files: dict[str, str | None]
+    """Text by path; None where there was no such file."""
+    active: tuple[str, ...]
+    enabled: tuple[str, ...]
+    service: Service | None
+    touched: str | None
+    """The service that is started anew; what runs beside it is left alone."""
+
+
+def read(path: Path) -> str | None:
+    """Return the file's text; None where there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def write(path: Path, text: str | None, mode: int = 0o644) -> None:
+    """Replace the file in one step, durably; None removes it."""
+    if text is None:
+        path.unlink(missing_ok=True)
+        return
+    temporary = path.with_name(f".{path.name}.new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123 - made with its mode
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.chmod(mode)
+    temporary.replace(path)
+
+
+def write_undo(path: Path, undo: Undo) -> None:
+    """Keep the record for whoever comes after an activation that was killed."""
+    write(path, json.dumps(encode(undo)) + "\n", 0o600)
+
+
+def read_undo(path: Path) -> Undo | None:
+    """Return the record that an activation left; None where the last one ended.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    text = read(path)
+    if text is None:
+        return None
+    try:
+        return decode(Undo, json.loads(text), str(path))
+    except (ValueError, DataError) as error:
+        raise DataError(
+            f"{path}: {error}; it says how the host was before an activation that did not end. "
+            "Look which units run, then remove the file"
+        ) from error

@@ -1,0 +1,80 @@
+"""Hand what `deploy.yml` is asked for to `collect.request`; nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from collect.decode import decode, encode
+from collect.errors import DataError
+from collect.model import Variant
+from collect.request import make_activation, recorded_service, requested_variant
+from collect.variants import plain
+
+
+def serverbench_requested(variables: dict[str, Any], cores: int | str) -> dict[str, Any] | None:
+    """Return the variant that `-e server=…` asks for, as a dict; None without."""
+    try:
+        variant = requested_variant(variables, int(cores))
+    except DataError as error:
+        raise AnsibleFilterError(str(error)) from None
+    return None if variant is None else encode(variant)
+
+
+def serverbench_recorded(
+    text: str, host: str, variants: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Return the variant a host serves, as the plan has it now if it does; None without one.
+
+    Args:
+        text: the host's service.json, or nothing.
+        host: its name, for the message where that cannot be read.
+        variants: those of the plan.
+    """
+    try:
+        service = recorded_service(text, host)
+    except DataError as error:
+        raise AnsibleFilterError(str(error)) from None
+    if service is None:
+        return None
+    planned = (variant for variant in plain(variants) if variant["id"] == service.variant.id)
+    return next(planned, encode(service.variant))
+
+
+def serverbench_activation(variant: dict[str, Any] | None, **parts: Any) -> dict[str, Any]:  # noqa: ANN401 - variables
+    """Return `collect.activation.Activation` as a dict; see `collect.request.make_activation`."""
+    try:
+        known = None if variant is None else decode(Variant, plain(variant), "service")
+        return encode(make_activation(variant=known, **parts))
+    except DataError as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+def serverbench_tagged(
+    variants: list[dict[str, Any]], run_tags: list[str], skip_tags: list[str]
+) -> list[dict[str, Any]]:
+    """Return the variants whose server the command line asks for with `--tags`.
+
+    Tags of Ansible's own cannot do it: those of an included role do not know its loop's item.
+    """
+    return [
+        variant
+        for variant in plain(variants)
+        if ("all" in run_tags or variant["server"] in run_tags)
+        and variant["server"] not in skip_tags
+    ]
+
+
+class FilterModule:
+    """What Ansible asks a filter plugin for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters of this plugin."""
+        return {
+            "serverbench_activation": serverbench_activation,
+            "serverbench_recorded": serverbench_recorded,
+            "serverbench_requested": serverbench_requested,
+            "serverbench_tagged": serverbench_tagged,
+        }
