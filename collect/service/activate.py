@@ -176,7 +176,7 @@ class Activator:
                 return None
             if refusal := self._start(variant, found, undo):
                 return refusal
-            self._settle(variant)
+            self._settle(variant, undo.release)
         except (ServerbenchError, OSError) as error:
             return Refusal(str(error), "")
         return None
@@ -209,7 +209,7 @@ class Activator:
         place = (wanted.address, variant.port or wanted.port)
         return prove(host, variant.unit, place, wanted.endpoints, wanted.ready_timeout_s)
 
-    def _settle(self, variant: Variant) -> None:
+    def _settle(self, variant: Variant, former_release: str | None) -> None:
         """Make it last: across boots, and for whoever asks what serves."""
         wanted, units, places = self._wanted, self._host.units, self._places
         if wanted.takes_over:
@@ -221,16 +221,12 @@ class Activator:
             # What a run that was cut off wrote down is not what shall serve after it any more.
             for path in places.runs_dir.glob("*/restore.json"):
                 path.unlink()
-        before = self._service
-        service = Service(variant, wanted.release, iso(self._host.clock.time()), None)
-        if before is not None:
-            new = before.release != wanted.release
-            service = replace(
-                service,
-                previous_release=before.release if new else before.previous_release,
-            )
-            if replace(service, since=before.since) == before:
-                service = before
+        before, previous = self._service, former_release
+        if former_release == wanted.release:
+            previous = None if before is None else before.previous_release
+        service = Service(variant, wanted.release, iso(self._host.clock.time()), previous)
+        if before is not None and replace(service, since=before.since) == before:
+            service = before
         files.write(places.environment_digest_file, self._secrets(), 0o600)
         files.write(places.service_file, dump(service))
         self._service = service
