@@ -31,6 +31,7 @@ OutcomeStatus = Literal[
     "wrong_answer_before",  # status or body were wrong just before the load
     "load_failed",  # wrk could not run, or left no figures
     "server_died",  # the unit's main process ended or restarted under load
+    "proxy_died",  # the same of its proxy's
     "wrong_answer_after",  # status or body were wrong just after the load
 ]
 
@@ -151,6 +152,10 @@ class Plan:
     variants: tuple[Variant, ...]
     endpoints: tuple[Endpoint, ...]
     trials: tuple[PlannedTrial, ...]
+
+    def port_of(self, variant: Variant) -> int:
+        """Return where the load of the variant goes: to its proxy, if it has one."""
+        return self.port if variant.port is None else variant.port
 
     def variant(self, variant_id: str) -> Variant:
         """Return the variant of that id; `DataError` where the plan has none."""

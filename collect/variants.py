@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collect.decode import decode
@@ -27,7 +27,10 @@ DEFAULT_PROFILE = "parity"
 """The one profile that ids leave out, so that a unit's name means one thing on a host for good:
 a bench of `tuned` must not rewrite the unit that serves as `granian-wsgi`."""
 PROXY_PORT = 9878
-_NOT_A_LABEL = ("caddy", "nginx", "proxy", "twin")
+"""Where the proxy in front of a variant listens, unless `proxy_port` says otherwise."""
+_MAX_PORT = 65535
+UPSTREAMS = ("tcp", "unix")
+_NOT_A_LABEL = ("caddy", "nginx", "proxy", "twin", "ladder")
 LOOPS = ("asyncio", "uvloop")
 
 SAFE_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -96,6 +99,9 @@ KNOBS: dict[str, Knob] = {
     "access_log": Knob("true or false", _is_switch, default=False),
     "loop": Knob(f"{', '.join(LOOPS)}, or null", lambda v: v in LOOPS),
     "application": Knob("an entry point such as config.asgi:application, or null", _is_entry_point),
+    "upstream": Knob(
+        f"{' or '.join(UPSTREAMS)}, or null", lambda v: v in UPSTREAMS, default=UPSTREAMS[0]
+    ),
     "cpu_set": Knob("cores such as 0-1 or 0,2, or null", _is_cpu_set),
     "extra_arguments": Knob("a list of texts", _is_texts, default=[]),
     "environment": Knob("a mapping of names to texts", _is_environment, default={}),
@@ -145,6 +151,7 @@ def expand_variants(
     profiles: object,
     selected_profiles: object,
     cores: int,
+    proxy_port: int | str = PROXY_PORT,
 ) -> tuple[Variant, ...]:
     """Return the variants to deploy and measure, in the order of the matrix, profile by profile.
 
@@ -155,10 +162,12 @@ def expand_variants(
             `servers.granian-wsgi`, then `servers.granian`, then `knobs`.
         selected_profiles: names of profiles; one name alone is accepted too.
         cores: processor cores of the host, for `workers: per_core`.
+        proxy_port: where the proxies listen, one at a time.
 
     Raises:
         DataError: a variable does not fit; the message names it.
     """
+    port = _port(proxy_port)
     servers = _catalogue(catalogue)
     known = _profiles(profiles, servers)
     selected = _selected(selected_profiles, known)
@@ -186,7 +195,7 @@ def expand_variants(
                     "accepted: each server, interface, label and proxy once"
                 )
             seen[variant.id] = place
-            variants.append(variant)
+            variants.append(variant if variant.proxy_unit is None else replace(variant, port=port))
     return tuple(variants)
 
 
@@ -258,6 +267,14 @@ def _check_entries(entries: Sequence[MatrixEntry], where: str, profiles: Iterabl
             )
 
 
+def _port(value: int | str) -> int:
+    # `-e proxy_port=8080` hands over text.
+    number = int(value) if isinstance(value, str) and value.isdecimal() else plain(value)
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= _MAX_PORT:
+        raise DataError(f"proxy_port: got {value!r}; accepted: 1 to {_MAX_PORT}")
+    return number
+
+
 def _selected(data: object, known: Mapping[str, Profile]) -> tuple[str, ...]:
     names = plain([data] if isinstance(data, str) else data)
     selected = decode(tuple[str, ...], names, SELECTED)
@@ -308,6 +325,9 @@ def _variant(
         )
     if knobs["workers"] == PER_CORE:
         knobs["workers"] = cores
+    if entry.proxy == "none":
+        # Without a proxy nobody could reach it on a unix socket: the load comes over TCP.
+        knobs["upstream"] = KNOBS["upstream"].default
     if known.prefork and knobs["workers"] > 1:
         knobs["socket"] = True
     parts = [
@@ -326,7 +346,6 @@ def _variant(
         unit=f"serverbench-{variant_id}.service",
         socket_unit=f"serverbench-{variant_id}.socket" if knobs["socket"] else None,
         proxy_unit=None if entry.proxy == "none" else f"serverbench-{variant_id}-proxy.service",
-        port=None if entry.proxy == "none" else PROXY_PORT,
         workers=knobs["workers"],
         knobs=knobs,
         not_honoured=not_honoured,

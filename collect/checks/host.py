@@ -23,6 +23,7 @@ _OUTCOME_REMEDIES = {
     "wrong_answer_before": "Compare the endpoint's `expect` with what the app really answers.",
     "load_failed": "Read wrk.txt in the trial's folder; wrk could not do its work.",
     "server_died": "Read the journal in the trial's folder; look for memory running out.",
+    "proxy_died": "Read the journal in the trial's folder; it holds the proxy's lines too.",
     "wrong_answer_after": "Read the journal in the trial's folder; load broke the app.",
 }
 
@@ -90,15 +91,14 @@ def check_clock(trial: Trial) -> Reason | None:
 
 
 def check_others(trial: Trial) -> Reason | None:
-    """Processes that are no part of the trial took the CPU. Databases and the proxy are part."""
+    """Processes that are no part of the trial took the CPU. Databases are part of it."""
     cpu = trial.cpu
     if cpu is None or not cpu.others:
         return None
-    part = (*HELPERS, trial.proxy)
     foreign = {
         name: spent_s
         for name, spent_s in cpu.others.items()
-        if name not in part and not name.startswith(KERNEL_THREADS)
+        if name not in HELPERS and not name.startswith(KERNEL_THREADS)
     }
     share = _share_of_host(trial, sum(foreign.values()))
     if share is None or share <= at.OTHERS_RATIO_SUSPECT:

@@ -12,6 +12,7 @@ from collect.checks import Reason, Verdict, verdicts
 from collect.report.answer import answer
 from collect.report.cautions import cautions
 from collect.report.course import Line, course
+from collect.report.ladder import Ladder, ladders
 from collect.report.next_steps import Findings, next_steps
 from collect.report.ranking import EndpointReport, rank_endpoint
 from collect.report.settings import Settings, settings_of
@@ -67,6 +68,8 @@ class HostReport:
     course: tuple[Line, ...]
     """How the run went."""
     endpoints: tuple[EndpointReport, ...]
+    ladders: tuple[Ladder, ...]
+    """Where the time of a request goes, by variant; empty in a run without the ladder."""
     settings: Settings
     notes: tuple[Note, ...]
     trials: tuple[TrialLine, ...]
@@ -127,6 +130,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         plan=plan,
         course=course(host, endpoints, counts),
         endpoints=endpoints,
+        ladders=ladders(plan, [trial for trial, _ in used]),
         settings=settings_of(plan),
         notes=notes,
         trials=lines,

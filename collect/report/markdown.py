@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from collect.report import text, words
+from collect.report import ladder, text, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +36,8 @@ def _host(host: HostReport) -> Iterator[str]:
         yield from (f"> **Note:** {text.escape(warning)}", "")
     for endpoint in host.endpoints:
         yield from _endpoint(host, endpoint)
+    if host.ladders:
+        yield from _ladders(host)
     for legend in (words.legend(host), words.MEMORY_LEGEND, words.COST_LEGEND):
         yield from (text.escape(legend), "")
     yield from _settings(host)
@@ -117,6 +119,18 @@ def _costs(host: HostReport, endpoint: EndpointReport, name: str) -> Iterator[st
     yield from _table(
         [*names, *(head for part in heads for head in part)], rows, numbers_from=len(names)
     )
+
+
+def _ladders(host: HostReport) -> Iterator[str]:
+    yield from (f"### {ladder.TITLE}", "")
+    for own in host.ladders:
+        yield from (text.escape(ladder.sentence(own)), "")
+        yield from _table(
+            ladder.HEADS,
+            [list(map(text.markdown, ladder.cells(step))) for step in own.steps],
+            numbers_from=1,
+        )
+    yield from (text.escape(ladder.LEGEND), "")
 
 
 def _settings(host: HostReport) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from collect.report import text, words
+from collect.report import ladder, text, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +86,8 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
         _print_left_out(console, host)
     for endpoint in host.endpoints:
         _print_endpoint(console, host, endpoint)
+    if host.ladders:
+        _print_ladders(console, host)
     console.print()
     for legend in (words.legend(host), words.MEMORY_LEGEND, words.COST_LEGEND):
         console.print(Text(legend, style="dim"))
@@ -198,6 +200,21 @@ def _print_costs(console: Console, host: HostReport, endpoint: EndpointReport) -
             cells += [text.tier(row, host.plan.order), figure, words.behind(row) or row.missing]
         _add_row(table, cells, is_dim=first.median is None)
     console.print(table)
+
+
+def _print_ladders(console: Console, host: HostReport) -> None:
+    _print_title(console, ladder.TITLE)
+    for own in host.ladders:
+        console.print()
+        console.print(Text(ladder.sentence(own)))
+        table = _new_table()
+        table.add_column(ladder.HEADS[0], overflow="fold")
+        for head in ladder.HEADS[1:]:
+            table.add_column(head, justify="right", no_wrap=True)
+        for step in own.steps:
+            _add_row(table, list(ladder.cells(step)))
+        console.print(table)
+    console.print(Text(ladder.LEGEND, style="dim"))
 
 
 def _print_settings(console: Console, host: HostReport) -> None:

@@ -77,7 +77,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
             services=Systemd(),
             asker=HttpAsker(plan.address, plan.port),
             watch=HostWatch(options.venv),
-            load=Wrk(options.wrk, options.wrk_script, _base_url(plan), plan.load),
+            load=Wrk(options.wrk, options.wrk_script, plan.address, plan.port, plan.load),
             folders=TrialFolders(options.run_dir),
             cores=usable_cores(),
             log=_log,
@@ -131,11 +131,6 @@ def _stop(_signal: int, _frame: object) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     raise StopRequested
-
-
-def _base_url(plan: Plan) -> str:
-    address = f"[{plan.address}]" if ":" in plan.address else plan.address
-    return f"http://{address}:{plan.port}"
 
 
 def _log(message: str) -> None:

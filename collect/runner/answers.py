@@ -32,6 +32,10 @@ class HttpAsker:
         self._address = address
         self._port = port
 
+    def at(self, port: int) -> HttpAsker:
+        """Return one that asks at that port."""
+        return HttpAsker(self._address, port)
+
     def ask(self, endpoint: Endpoint, timeout_s: float) -> Answer:
         """Make the request; see `Asker.ask`."""
         deadline = time.monotonic() + timeout_s

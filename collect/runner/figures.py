@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from collect.model import CpuFigures, HostFigures, MemoryFigures
+from collect.model import CpuFigures, HostFigures, MemoryFigures, ProxyFigures
 from collect.runner import others as everybody
 
 if TYPE_CHECKING:
@@ -70,6 +70,19 @@ def cpu_figures(
         others=None if others is None else everybody.spent(*others),
         steal_ratio=None if steal_s is None or total_s <= 0 else round(steal_s / total_s, 4),
         cores=cores,
+    )
+
+
+def proxy_figures(
+    idle: Memory | None, samples: Sequence[Sample], before: Counters, after: Counters
+) -> ProxyFigures:
+    """Sum up what the proxy took, beside and not inside what the server took."""
+    cpu_s = _growth(before.proxy_cpu_s, after.proxy_cpu_s)
+    return ProxyFigures(
+        cpu_s=None if cpu_s is None else round(cpu_s, 4),
+        pss_idle_bytes=None if idle is None else idle.pss_bytes,
+        pss_peak_bytes=_peak(sample.proxy_pss_bytes for sample in samples),
+        rss_peak_bytes=_peak(sample.proxy_rss_bytes for sample in samples),
     )
 
 

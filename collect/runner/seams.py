@@ -80,6 +80,7 @@ class Counters:
     cgroup_peak_bytes: int | None
     runner_cpu_s: float | None
     """The runner's own, without its children."""
+    proxy_cpu_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,10 @@ class Sample:
     server_cpu_s: float | None
     host_cpu_s: Mapping[str, float]
     loopback_bytes: int | None
-    """Received on the loopback interface since boot: requests, answers, and the app's databases."""
+    """Received on the loopback interface since boot: requests, answers, the app's databases; what
+    a proxy passes on by TCP counts twice. Only ratios of it mean anything."""
+    proxy_pss_bytes: int | None = None
+    proxy_rss_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,10 @@ class Services(Protocol):
 
 
 class Asker(Protocol):
-    """Makes one request."""
+    """Makes one request at a time, always to the same port."""
+
+    def at(self, port: int) -> Asker:
+        """Return one that asks at that port."""
 
     def ask(self, endpoint: Endpoint, timeout_s: float) -> Answer:
         """Return the answer.
@@ -169,7 +176,7 @@ class Sampling(Protocol):
 
 
 class Watch(Protocol):
-    """Looks at the service's processes and at the host."""
+    """Looks at the service's processes, at those of its proxy where it has one, and at the host."""
 
     def processes(self, state: UnitState) -> tuple[ProcessInfo, ...]:
         """Return the processes of the unit; empty when it has none left."""
@@ -177,13 +184,15 @@ class Watch(Protocol):
     def memory(self, state: UnitState) -> Memory:
         """Return the memory of the unit's processes."""
 
-    def counters(self, state: UnitState) -> Counters:
+    def counters(self, state: UnitState, proxy: UnitState | None) -> Counters:
         """Read the counters around a load."""
 
-    def others(self, state: UnitState) -> Processes:
-        """Look at the CPU time of all processes but the unit's and the runner's own."""
+    def others(self, state: UnitState, proxy: UnitState | None) -> Processes:
+        """Look at the CPU time of all processes but those of the units and the runner's own."""
 
-    def start_sampling(self, state: UnitState, interval_s: float) -> Sampling:
+    def start_sampling(
+        self, state: UnitState, proxy: UnitState | None, interval_s: float
+    ) -> Sampling:
         """Begin to sample beside the load."""
 
     def canary(self) -> float | None:
@@ -195,6 +204,9 @@ class Watch(Protocol):
 
 class LoadGenerator(Protocol):
     """wrk."""
+
+    def at(self, port: int) -> LoadGenerator:
+        """Return one that loads that port."""
 
     def warm_up(self, endpoint: Endpoint, folder: Path) -> LoadResult:
         """Load for `warmup_s`; the figures are not kept."""

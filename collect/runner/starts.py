@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collect.runner.progress import ProgressFile
 
 # After these the next trial of the group would measure what the last one left behind.
-_NEEDS_FRESH_START = ("load_failed", "server_died", "wrong_answer_after")
+_NEEDS_FRESH_START = ("load_failed", "server_died", "proxy_died", "wrong_answer_after")
 # Nothing answers at all: the other trials of this start would only wait in vain.
 _ENDS_GROUP = ("start_failed", "not_ready", "server_died")
 PORT_FREE_S = 2.0
@@ -30,8 +30,9 @@ def group_trials(trials: Iterable[PlannedTrial]) -> list[list[PlannedTrial]]:
 
 
 def units_of(variant: Variant) -> tuple[str, ...]:
-    """Return the variant's units; the socket first, as it is there before the service."""
-    return tuple(unit for unit in (variant.socket_unit, variant.unit) if unit is not None)
+    """Return the variant's units in the order they start: socket, service, proxy."""
+    units = (variant.socket_unit, variant.unit, variant.proxy_unit)
+    return tuple(unit for unit in units if unit is not None)
 
 
 def all_units(plan: Plan) -> tuple[str, ...]:
@@ -94,31 +95,40 @@ class Starts:
         nothing = Start(since_s, None)
         if problem := bench.services.stop(self._units, timing.stop_timeout_s):
             return nothing, Outcome("start_failed", problem)
-        # A proxy may stand on the port all the time; without one, whoever is there now would be
-        # measured in place of the variant.
-        if variant.proxy == "none" and (owner := self._foreign_listener()):
-            why = f"port {self._plan.port} is taken by {owner}, which is not in this plan"
-            return nothing, Outcome("start_failed", why)
+        # Whoever is there now would be measured in place of the variant, or of what its proxy asks.
+        for port in dict.fromkeys((self._plan.port, self._plan.port_of(variant))):
+            if owner := self._foreign_listener(port):
+                why = f"port {port} is taken by {owner}, which is not in this plan"
+                return nothing, Outcome("start_failed", why)
         begun_s = bench.clock.monotonic()
         if problem := bench.services.start(units_of(variant)):
             return nothing, Outcome("start_failed", problem)
         endpoint = self._plan.endpoint(first.endpoint)
         failure = ask_until_right(
-            bench, endpoint, timing.ready_timeout_s, lambda: self._start_failure(variant.unit)
+            bench.at(self._plan.port_of(variant)),
+            endpoint,
+            timing.ready_timeout_s,
+            lambda: self._start_failure(variant),
         )
         ready_s = bench.clock.monotonic() - begun_s
         # Once more at the end: systemd may have started it a second time between two looks.
-        failure = self._start_failure(variant.unit) or failure
+        failure = self._start_failure(variant) or failure
         return Start(since_s, None if failure else ready_s), failure
 
-    def _start_failure(self, unit: str) -> Outcome | None:
-        problem = systemd.start_failure(self._bench.services.state(unit))
-        return None if problem is None else Outcome("start_failed", problem)
+    def _start_failure(self, variant: Variant) -> Outcome | None:
+        services = self._bench.services
+        # The server first: a proxy does not start without it.
+        if problem := systemd.start_failure(services.state(variant.unit)):
+            return Outcome("start_failed", problem)
+        if variant.proxy_unit is None:
+            return None
+        problem = systemd.start_failure(services.state(variant.proxy_unit))
+        return Outcome("start_failed", f"{variant.proxy_unit}: {problem}") if problem else None
 
-    def _foreign_listener(self) -> str | None:
-        clock = self._bench.clock
+    def _foreign_listener(self, port: int) -> str | None:
+        clock, asker = self._bench.clock, self._bench.asker.at(port)
         deadline_s = clock.monotonic() + PORT_FREE_S
-        while owner := self._bench.asker.port_owner():
+        while owner := asker.port_owner():
             if clock.monotonic() >= deadline_s:
                 return owner
             clock.sleep(0.1)

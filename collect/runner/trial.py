@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from collect.runner.waiting import Bench, Start
 
 
+_UP = ("active", "activating", "reloading")
+
+
 @dataclass(slots=True)
 class _Notes:
     """What is known of a trial so far; the rest is None and is written as null."""
@@ -39,6 +42,9 @@ class _Notes:
     before: UnitState | None = None
     after: UnitState | None = None
     idle: Memory | None = None
+    proxy: UnitState | None = None
+    """Of the proxy, before the load."""
+    proxy_idle: Memory | None = None
     canary_s: float | None = None
     processes: tuple[ProcessInfo, ...] | None = None
     load_started_s: float | None = None
@@ -55,11 +61,11 @@ class TrialRun:
         self, bench: Bench, plan: Plan, planned: PlannedTrial, phase: Callable[[str], None]
     ) -> None:
         """Prepare; `phase` is told what is being done."""
-        self._bench = bench
         self._plan = plan
         self._planned = planned
         self._phase = phase
         self._variant = plan.variant(planned.variant)
+        self._bench = bench.at(plan.port_of(self._variant))
         self._endpoint = plan.endpoint(planned.endpoint)
         self._notes = _Notes()
         self._started_s = bench.clock.time()
@@ -84,14 +90,18 @@ class TrialRun:
             folders.discard(trial_id)
 
     def _measure(self, start: Start, folder: Path) -> Outcome:
-        bench, notes, unit = self._bench, self._notes, self._variant.unit
+        bench, notes, variant = self._bench, self._notes, self._variant
         if start.ready_s is None:
             self._phase("checking")
-            if wrong := ask_until_right(bench, self._endpoint, SETTLE_S, self._is_down):
+            wrong = ask_until_right(bench, self._endpoint, SETTLE_S, self._is_down)
+            if wrong is not None:
                 notes.before = self._state()
                 return wrong
-        notes.before = before = bench.services.state(unit)
+        notes.before = before = bench.services.state(variant.unit)
         notes.idle = bench.watch.memory(before)
+        if variant.proxy_unit is not None:
+            notes.proxy = bench.services.state(variant.proxy_unit)
+            notes.proxy_idle = bench.watch.memory(notes.proxy)
         notes.canary_s = bench.watch.canary()
         if self._plan.load.warmup_s > 0:
             self._phase("warm-up")
@@ -112,16 +122,18 @@ class TrialRun:
     def _run_load(self, before: UnitState, folder: Path) -> None:
         bench, notes = self._bench, self._notes
         # The looks at everybody else cost some milliseconds: they stand outside the counters.
-        others = bench.watch.others(before)
-        first = bench.watch.counters(before)
+        proxy = notes.proxy
+        others = bench.watch.others(before, proxy)
+        first = bench.watch.counters(before, proxy)
         notes.load_started_s = bench.clock.time()
-        sampling = bench.watch.start_sampling(before, self._plan.timing.sample_interval_s)
+        interval_s = self._plan.timing.sample_interval_s
+        sampling = bench.watch.start_sampling(before, proxy, interval_s)
         try:
             notes.result = bench.load.run(self._endpoint, folder)
         finally:
             notes.samples = sampling.stop()
-        notes.counters = (first, bench.watch.counters(before))
-        notes.others = (others, bench.watch.others(before))
+        notes.counters = (first, bench.watch.counters(before, proxy))
+        notes.others = (others, bench.watch.others(before, proxy))
 
     def _verify(self) -> Outcome:
         """Ask once more. Only silence is asked again: requests that wrk left may be ahead of us."""
@@ -131,26 +143,34 @@ class TrialRun:
         )
         if wrong is None:
             return Outcome("ok")
-        if wrong.status == "server_died":
+        if wrong.status in ("server_died", "proxy_died"):
             return wrong
         return Outcome("wrong_answer_after", wrong.reason)
 
     def _is_down(self) -> Outcome | None:
-        state = self._bench.services.state(self._variant.unit)
-        if state.active in ("active", "activating", "reloading"):
-            return None
-        return Outcome("server_died", systemd.describe(state))
+        services, variant = self._bench.services, self._variant
+        state = services.state(variant.unit)
+        if state.active not in _UP:
+            return Outcome("server_died", systemd.describe(state))
+        if variant.proxy_unit is not None:
+            state = services.state(variant.proxy_unit)
+            if state.active not in _UP:
+                return Outcome("proxy_died", f"{variant.proxy_unit}: {systemd.describe(state)}")
+        return None
 
     def _death(self) -> Outcome | None:
-        """Tell whether the main process of before the load is still there."""
-        before = self._notes.before
-        self._notes.after = after = self._bench.services.state(self._variant.unit)
-        if after.active not in ("active", "reloading"):
-            return Outcome("server_died", systemd.describe(after))
-        if before is not None and before.main_pid != after.main_pid:
-            return Outcome(
-                "server_died", f"main process {before.main_pid} was replaced by {after.main_pid}"
-            )
+        """Tell whether the main processes of before the load are still there.
+
+        The server comes first: systemd restarts a proxy together with its server.
+        """
+        notes, services, variant = self._notes, self._bench.services, self._variant
+        notes.after = services.state(variant.unit)
+        if why := _replaced(notes.before, notes.after):
+            return Outcome("server_died", why)
+        if variant.proxy_unit is not None and (
+            why := _replaced(notes.proxy, services.state(variant.proxy_unit))
+        ):
+            return Outcome("proxy_died", f"{variant.proxy_unit}: {why}")
         return None
 
     def _state(self) -> UnitState | None:
@@ -167,7 +187,10 @@ class TrialRun:
             lines = [json.dumps(encode(sample)) for sample in notes.samples]
             (folder / "samples.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
         if outcome.status != "ok":
-            journal = bench.services.journal(self._variant.unit, start.since_s)
+            units = (self._variant.unit, self._variant.proxy_unit)
+            journal = "".join(
+                bench.services.journal(unit, start.since_s) for unit in units if unit is not None
+            )
             (folder / "journal.txt").write_text(journal, "utf-8")
         effective = json.dumps(self._effective(), indent=2, ensure_ascii=False)
         (folder / "effective.json").write_text(f"{effective}\n", "utf-8")
@@ -181,6 +204,7 @@ class TrialRun:
         state = notes.after or notes.before
         return {
             "unit": None if state is None else dict(state.properties),
+            "proxy_unit": None if notes.proxy is None else dict(notes.proxy.properties),
             "server_version": self._bench.watch.server_version(self._variant.server),
             "workers_seen": count_workers(notes.processes or ()),
             "processes": None
@@ -193,13 +217,15 @@ class TrialRun:
     def _trial(self, outcome: Outcome, start: Start) -> Trial:
         plan, planned, variant, notes = self._plan, self._planned, self._variant, self._notes
         result = notes.result
-        memory = cpu = host = None
+        memory = cpu = host = proxy = None
         if notes.counters is not None and notes.samples is not None and result is not None:
             first, last = notes.counters
             duration_s = result.figures.duration_s if result.figures else plan.load.duration_s
             memory = figures.memory_figures(notes.idle, notes.samples, duration_s, first, last)
             cpu = figures.cpu_figures(first, last, result.cpu_s, notes.others, self._bench.cores)
             host = figures.host_figures(first, last, notes.canary_s, notes.samples, duration_s)
+            if notes.proxy is not None:
+                proxy = figures.proxy_figures(notes.proxy_idle, notes.samples, first, last)
         return Trial(
             schema_version=SCHEMA_VERSION,
             run_id=plan.run_id,
@@ -222,7 +248,7 @@ class TrialRun:
             cpu=cpu,
             service=self._service(start),
             host_state=host,
-            proxy_figures=None,
+            proxy_figures=proxy,
             outcome=outcome,
         )
 
@@ -242,3 +268,12 @@ class TrialRun:
             restarts=restarts,
             oom_kills=kills,
         )
+
+
+def _replaced(before: UnitState | None, after: UnitState) -> str | None:
+    """Say how a unit's main process of before the load was lost; None while it is there."""
+    if after.active not in ("active", "reloading"):
+        return systemd.describe(after)
+    if before is not None and before.main_pid != after.main_pid:
+        return f"main process {before.main_pid} was replaced by {after.main_pid}"
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from collect.model import Outcome
@@ -52,6 +52,10 @@ class Bench:
     folders: TrialFolders
     cores: int
     log: Callable[[str], None]
+
+    def at(self, port: int) -> Bench:
+        """Return the same with questions and load going to that port."""
+        return replace(self, asker=self.asker.at(port), load=self.load.at(port))
 
 
 @dataclass(frozen=True, slots=True)

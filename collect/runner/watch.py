@@ -17,7 +17,7 @@ from collect.runner.sampler import Sampler
 from collect.runner.seams import Counters, Memory, ProcessInfo, Sample, UnitState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from collect.runner.others import Processes
 
@@ -38,40 +38,42 @@ class HostWatch:
 
     def processes(self, state: UnitState) -> tuple[ProcessInfo, ...]:
         """Return the unit's processes."""
-        return processes.describe(processes.find_pids(state.control_group, state.main_pid))
+        return processes.describe(_pids(state))
 
     def memory(self, state: UnitState) -> Memory:
         """Return the memory of the unit's processes, in bytes."""
-        return processes.measure(processes.find_pids(state.control_group, state.main_pid))
+        return processes.measure(_pids(state))
 
-    def counters(self, state: UnitState) -> Counters:
+    def counters(self, state: UnitState, proxy: UnitState | None) -> Counters:
         """Read the counters."""
         folder = processes.cgroup_folder(state.control_group)
-        pids = processes.find_pids(state.control_group, state.main_pid)
         return Counters(
             wall_s=time.time(),
             monotonic_s=time.monotonic(),
             host_cpu_s=host_cpu(),
-            server_cpu_s=_server_cpu(folder, pids),
+            server_cpu_s=_cpu(state),
             listen_overflows=listen_overflows(),
-            oom_kills=_keyed(folder, "memory.events", "oom_kill"),
+            oom_kills=_oom_kills(state, proxy),
             cgroup_peak_bytes=_single(folder, "memory.peak"),
             runner_cpu_s=_own_cpu(),
+            proxy_cpu_s=None if proxy is None else _cpu(proxy),
         )
 
-    def others(self, state: UnitState) -> Processes:
+    def others(self, state: UnitState, proxy: UnitState | None) -> Processes:
         """Look at the CPU time of everybody else."""
-        own = processes.find_pids(state.control_group, state.main_pid)
-        return others.scan({*own, os.getpid()})
+        return others.scan({*_pids(state), *(_pids(proxy) if proxy else ()), os.getpid()})
 
-    def start_sampling(self, state: UnitState, interval_s: float) -> Sampler:
-        """Begin to sample the unit's processes."""
+    def start_sampling(
+        self, state: UnitState, proxy: UnitState | None, interval_s: float
+    ) -> Sampler:
+        """Begin to sample the processes of the unit, and of its proxy."""
         folder = processes.cgroup_folder(state.control_group)
 
         def take(t_s: float) -> Sample:
             # Looked up each time: a worker may be replaced while load runs.
-            pids = processes.find_pids(state.control_group, state.main_pid)
+            pids = _pids(state)
             memory = processes.measure(pids)
+            beside = processes.measure(_pids(proxy)) if proxy else None
             cpu_s, threads = processes.cpu_and_threads(pids)
             from_cgroup = _keyed(folder, "cpu.stat", "usage_usec")
             return Sample(
@@ -85,6 +87,8 @@ class HostWatch:
                 server_cpu_s=cpu_s if from_cgroup is None else from_cgroup / 1e6,
                 host_cpu_s=host_cpu(),
                 loopback_bytes=loopback_bytes(),
+                proxy_pss_bytes=beside.pss_bytes if beside else None,
+                proxy_rss_bytes=beside.rss_bytes if beside else None,
             )
 
         return Sampler(take, interval_s)
@@ -158,9 +162,24 @@ def _own_cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _server_cpu(folder: Path | None, pids: Sequence[int]) -> float | None:
-    usec = _keyed(folder, "cpu.stat", "usage_usec")
-    return processes.cpu_and_threads(pids)[0] if usec is None else usec / 1e6
+def _pids(state: UnitState) -> tuple[int, ...]:
+    return processes.find_pids(state.control_group, state.main_pid)
+
+
+def _cpu(state: UnitState) -> float | None:
+    usec = _keyed(processes.cgroup_folder(state.control_group), "cpu.stat", "usage_usec")
+    return processes.cpu_and_threads(_pids(state))[0] if usec is None else usec / 1e6
+
+
+def _oom_kills(state: UnitState, proxy: UnitState | None) -> int | None:
+    """Return the kills of the service and its proxy; None where one of them is unknown."""
+    counts = [
+        _keyed(processes.cgroup_folder(one.control_group), "memory.events", "oom_kill")
+        for one in (state, proxy)
+        if one is not None
+    ]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _single(folder: Path | None, name: str) -> int | None:

@@ -29,12 +29,17 @@ _TAIL_BYTES = 300
 class Wrk:
     """The `LoadGenerator` seam over the wrk program."""
 
-    def __init__(self, program: str, script: Path, base_url: str, load: Load) -> None:
-        """Keep what all runs of a plan share; `base_url` has no slash at its end."""
+    def __init__(self, program: str, script: Path, address: str, port: int, load: Load) -> None:
+        """Keep what all runs share."""
         self._program = program
         self._script = script
-        self._base_url = base_url
+        self._address = address
+        self._port = port
         self._load = load
+
+    def at(self, port: int) -> Wrk:
+        """Return one that loads that port."""
+        return Wrk(self._program, self._script, self._address, port, self._load)
 
     def warm_up(self, endpoint: Endpoint, folder: Path) -> LoadResult:
         """Load for `warmup_s`; leaves nothing in the folder."""
@@ -53,10 +58,12 @@ class Wrk:
         """Return the command line; wrk takes whole seconds only."""
         load = self._load
         headers = [f"-H{name}: {value}" for name, value in endpoint.headers.items()]
+        host = f"[{self._address}]" if ":" in self._address else self._address
         return [
             self._program, "-t", str(load.threads), "-c", str(load.connections),
             "-d", f"{duration_s:.0f}s", "--timeout", f"{load.timeout_s:.0f}s", "--latency",
-            "-s", str(self._script), *headers, self._base_url + endpoint.path,
+            "-s", str(self._script), *headers,
+            f"http://{host}:{self._port}{endpoint.path}",
         ]  # fmt: skip
 
     def _run(

@@ -46,7 +46,7 @@ FIGURES = WrkFigures(
 )
 
 
-def make_plan(*trials, sockets=(), **changes):
+def make_plan(*trials, sockets=(), proxied=(), **changes):
     """Build a plan; a trial is written `1 a health` (block, variant, endpoint)."""
     words = [trial.split() for trial in trials]
     plan = {
@@ -67,11 +67,13 @@ def make_plan(*trials, sockets=(), **changes):
                 id=name,
                 server="granian",
                 interface="wsgi",
-                proxy="none",
+                proxy="nginx" if name in proxied else "none",
                 profile="parity",
                 unit=f"{name}.service",
                 workers=2,
                 socket_unit=f"{name}.socket" if name in sockets else None,
+                proxy_unit=f"{name}-proxy.service" if name in proxied else None,
+                port=9878 if name in proxied else None,
             )
             for name in ("a", "b")
         ),
@@ -137,7 +139,8 @@ class World:
         self.states = {}
         self.answers = {}
         self.loads = {}
-        self.owner = None
+        self.owners = {}
+        self.pids = {}
         self.start_problem = None
         self.shutting_down = False
         self.on_load = lambda _endpoint: None
@@ -150,9 +153,9 @@ class World:
         bench = Bench(
             clock=self.clock,
             services=self,
-            asker=self,
+            asker=Side(self, self.plan.port),
             watch=self,
-            load=LoadSide(self),
+            load=Side(self, self.plan.port),
             folders=self.folders,
             cores=2,
             log=self.logged.append,
@@ -186,7 +189,14 @@ class World:
         active = "active" if unit in self.running else "inactive"
         active, result = self.states.get(unit, (active, "success"))
         return UnitState(
-            active, "sub", result, self.pid, self.restarts, None, job_pending=False, properties={}
+            active,
+            "sub",
+            result,
+            self.pids.get(unit, self.pid),
+            self.restarts,
+            None,
+            job_pending=False,
+            properties={"Id": unit},
         )
 
     def active(self, units):
@@ -202,19 +212,19 @@ class World:
         return f"journal of {unit}\n"
 
     # Asker
-    def ask(self, endpoint, timeout_s):
+    def at(self, port):
+        return "" if port == self.plan.port else f" at {port}"
+
+    def ask(self, endpoint, port, timeout_s):
         given = self.answers.get(endpoint.name, RIGHT)
         answer = given.pop(0) if isinstance(given, list) and len(given) > 1 else given
         answer = answer[0] if isinstance(answer, list) else answer
         if answer is None:
-            self.calls.append(f"ask {endpoint.name}: silence")
+            self.calls.append(f"ask {endpoint.name}{self.at(port)}: silence")
             self.clock.now += timeout_s
             raise NoAnswerError("no answer in time")
-        self.calls.append(f"ask {endpoint.name}")
+        self.calls.append(f"ask {endpoint.name}{self.at(port)}")
         return answer
-
-    def port_owner(self):
-        return self.owner
 
     # Watch
     def processes(self, _state):
@@ -225,11 +235,12 @@ class World:
             ProcessInfo(3, 1, "granian", ("granian",)),
         )
 
-    def memory(self, _state):
+    def memory(self, state):
         self.calls.append("memory")
-        return Memory(3, 100, 200, 0)
+        is_proxy = state.properties["Id"].endswith("-proxy.service")
+        return Memory(1, 10, 20, 0) if is_proxy else Memory(3, 100, 200, 0)
 
-    def counters(self, _state):
+    def counters(self, _state, proxy):
         self.calls.append("counters")
         return Counters(
             wall_s=self.clock.time(),
@@ -240,24 +251,26 @@ class World:
             oom_kills=0,
             cgroup_peak_bytes=None,
             runner_cpu_s=self.clock.now / 100,
+            proxy_cpu_s=self.clock.now / 8 if proxy else None,
         )
 
-    def others(self, _state):
+    def others(self, _state, _proxy):
         self.calls.append("others")
         return {
             (7, 1): ProcessCpu("redis-server", 1, self.clock.now / 4, 0.0),
             (8, 1): ProcessCpu("cron", 1, 3.0, 0.0),
         }
 
-    def start_sampling(self, _state, interval_s):
+    def start_sampling(self, _state, proxy, interval_s):
         self.calls.append(f"sample every {interval_s}")
         world = self
+        own = (15, 30) if proxy else ()
 
         class Sampling:
             def stop(self):
                 world.calls.append("stop sampling")
                 return [
-                    Sample(0.0, 150, 300, 0, 3, 9, None, 1.0, {}, 0),
+                    Sample(0.0, 150, 300, 0, 3, 9, None, 1.0, {}, 0, *own),
                     Sample(1.0, None, None, None, 0, None, None, None, {}, 10),
                     Sample(2.0, 160, 310, 0, 3, 9, None, 2.0, {}, 20),
                 ]
@@ -272,13 +285,13 @@ class World:
         return "1.2.3"
 
     # LoadGenerator
-    def warm_up(self, endpoint, _folder):
-        self.calls.append(f"warm up {endpoint.name}")
+    def warm_up(self, endpoint, port, _folder):
+        self.calls.append(f"warm up {endpoint.name}{self.at(port)}")
         self.clock.now += 1
         return LoadResult(("wrk",), 0.1, None, self.loads.get(f"warm-up {endpoint.name}"))
 
-    def run_load(self, endpoint, folder):
-        self.calls.append(f"load {endpoint.name}")
+    def run_load(self, endpoint, port, folder):
+        self.calls.append(f"load {endpoint.name}{self.at(port)}")
         self.clock.now += 2
         (folder / "wrk.txt").write_text("wrk says\n")
         self.on_load(endpoint.name)
@@ -286,17 +299,27 @@ class World:
         return LoadResult(("wrk",), 0.2, None if error else FIGURES, error)
 
 
-class LoadSide:
-    """`World.run` runs the loop, so the load generator's `run` stands apart."""
+class Side:
+    """The asker and the load generator, at one port."""
 
-    def __init__(self, world):
+    def __init__(self, world, port):
         self._world = world
+        self._port = port
+
+    def at(self, port):
+        return Side(self._world, port)
+
+    def ask(self, endpoint, timeout_s):
+        return self._world.ask(endpoint, self._port, timeout_s)
+
+    def port_owner(self):
+        return self._world.owners.get(self._port)
 
     def warm_up(self, endpoint, folder):
-        return self._world.warm_up(endpoint, folder)
+        return self._world.warm_up(endpoint, self._port, folder)
 
     def run(self, endpoint, folder):
-        return self._world.run_load(endpoint, folder)
+        return self._world.run_load(endpoint, self._port, folder)
 
 
 def stop_now(_endpoint):

@@ -335,7 +335,7 @@ def test_a_load_that_fails_keeps_no_figures(tmp_path, key):
 
 def test_a_port_taken_by_a_stranger_is_a_failed_start(tmp_path):
     world = World(tmp_path, make_plan("1 a health"))
-    world.owner = "pid 7 (nc -l 9875)"
+    world.owners[9875] = "pid 7 (nc -l 9875)"
     world.run()
     assert "taken by pid 7 (nc -l 9875)" in trial(world, "1-a-health").outcome.reason
     assert "start a.service" not in world.calls

@@ -99,7 +99,7 @@ def test_a_real_tree_is_found_and_measured(parent):
 
 
 def test_the_sampler_survives_processes_that_vanish(parent):
-    sampling = HostWatch().start_sampling(state_of(parent.pid), 0.05)
+    sampling = HostWatch().start_sampling(state_of(parent.pid), None, 0.05)
     time.sleep(0.3)
     for child in psutil.Process(parent.pid).children():
         child.kill()
@@ -144,7 +144,7 @@ def test_a_process_that_may_not_be_read_makes_the_sum_unknown(monkeypatch):
 
 
 def test_counters_of_this_process():
-    counters = HostWatch().counters(state_of(os.getpid()))
+    counters = HostWatch().counters(state_of(os.getpid()), None)
     assert counters.server_cpu_s > 0
     assert counters.cgroup_peak_bytes is None
     assert counters.oom_kills is None

@@ -37,7 +37,7 @@ class Server:
     def _main(self):
         asyncio.set_event_loop(self.loop)
         server = self.loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self.port = server.sockets[0].getsockname()[1]
         self.ready.set()
         self.loop.run_forever()
         server.close()
@@ -79,7 +79,7 @@ def server():
 
 def make(server, **changes):
     load = Load(**{"threads": 1, "connections": 4, "duration_s": 1, "warmup_s": 1, **changes})
-    return Wrk("wrk", SCRIPT, server.url, load)
+    return Wrk("wrk", SCRIPT, "127.0.0.1", server.port, load)
 
 
 def test_a_get(server, tmp_path):
@@ -137,7 +137,7 @@ def test_no_answer_is_no_latency_rather_than_zero(server, tmp_path):
 
 
 def test_wrk_that_cannot_connect_says_so(tmp_path):
-    wrk = Wrk("wrk", SCRIPT, "http://127.0.0.1:1", Load(1, 1, 1.0))
+    wrk = Wrk("wrk", SCRIPT, "127.0.0.1", 1, Load(1, 1, 1.0))
     result = wrk.run(Endpoint("e", "/"), tmp_path)
     assert result.figures is None
     assert "status 1" in result.error
@@ -145,13 +145,13 @@ def test_wrk_that_cannot_connect_says_so(tmp_path):
 
 
 def test_wrk_that_is_missing_is_a_failed_load(tmp_path):
-    wrk = Wrk("no-such-wrk", SCRIPT, "http://127.0.0.1:1", Load())
+    wrk = Wrk("no-such-wrk", SCRIPT, "127.0.0.1", 1, Load())
     result = wrk.run(Endpoint("e", "/"), tmp_path)
     assert result.error == "no-such-wrk cannot be started: No such file or directory"
 
 
 def test_wrk_that_ends_without_figures(tmp_path):
-    wrk = Wrk("true", SCRIPT, "http://127.0.0.1:1", Load())
+    wrk = Wrk("true", SCRIPT, "127.0.0.1", 1, Load())
     assert "wrk left no readable figures" in wrk.run(Endpoint("e", "/"), tmp_path).error
 
 
@@ -162,7 +162,7 @@ def test_wrk_that_hangs_is_ended(tmp_path, monkeypatch, trap):
     program = tmp_path / "hang"
     program.write_text(f"#!/bin/bash\n{trap}\nwhile :; do sleep 0.05; done\n")
     program.chmod(0o755)
-    wrk = Wrk(str(program), SCRIPT, "http://127.0.0.1:1", Load(duration_s=2, timeout_s=2))
+    wrk = Wrk(str(program), SCRIPT, "127.0.0.1", 1, Load(duration_s=2, timeout_s=2))
     begun = time.monotonic()
     result = wrk.run(Endpoint("e", "/"), tmp_path)
     assert "did not end within" in result.error

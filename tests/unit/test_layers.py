@@ -22,7 +22,7 @@ LAYERS = [
     ["archive"],
     ["store"],
     ["plan", "request"],
-    ["inputs", "twin"],
+    ["inputs", "twin", "ladder"],
     ["variants"],
     ["checks", "decide"],
     ["activation"],
