@@ -22,7 +22,7 @@ LEGEND = (
     "Each cell: how many times better the best variant of that host is, and the tier on that host. "
     "Requests per second of different machines are not averaged. holds: yes where this variant is "
     "ahead of, level with and behind the same others on every host; partly where some are told "
-    "apart on some hosts only; no where it is ahead of another on one host and behind it on another."
+    "apart on some hosts only; no where it is ahead of another on one host and behind it elsewhere."
 )
 _NAMED = 3
 """More pairs than this make no sentence."""
