@@ -1,7 +1,7 @@
 """Refuse a host whose SSH host key would not be checked, and name the place that switched it off.
 
 Whoever does not check the key talks to anybody who answers at that address, with root's rights.
-Looked at is what Ansible would really use: its settings, variables and environment as the connection
+Looked at is what Ansible would really use: settings, variables and environment as the connection
 resolves them, and then what ssh makes of all that and of its own configuration (`ssh -G`).
 """
 
