@@ -9,7 +9,6 @@ import pytest
 from labkit import BENCH_HOSTS, REPO, run_playbook
 
 HOST = next(iter(BENCH_HOSTS))
-LAYER = "teardown-test"
 # Every boot differs in these; a reset is a boot.
 EACH_BOOT = {"/etc/machine-id"}
 ONLY_AT_FIRST_BOOT = {
@@ -59,22 +58,19 @@ def results(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def before(deployed, results):
+def before(deployed, scratch, results):
     """The host as it was when bare. It is deployed again now, with a run that nobody has pulled."""
     variables = {**SHORT, "bench_results_dir": str(results)}
-    run_playbook("bench.yml", deployed, limit=HOST, **variables)
+    run_playbook("bench.yml", deployed, limit=scratch, **variables)
     subprocess.run(["rm", "-r", results / "last"], check=True)
     # What a user does meanwhile: a package that stands on one of ours.
     on_host("apt-get install -qq -y --no-install-recommends luajit >/dev/null 2>&1")
-    lab = {"limit": HOST, "lab_host_layer": LAYER}
-    run_playbook("lab.yml", deployed, lab_host_state="saved", **lab)
-    try:
-        run_playbook("lab.yml", deployed, limit=HOST, lab_host_state="reset")
-        bare = state()
-        run_playbook("lab.yml", deployed, lab_host_state="reset", **lab)
-        yield bare
-    finally:
-        run_playbook("lab.yml", deployed, lab_host_state="reset", **lab)
+    layer = {"limit": scratch, "lab_host_layer": "teardown"}
+    run_playbook("lab.yml", deployed, lab_host_state="saved", **layer)
+    run_playbook("lab.yml", deployed, limit=scratch, lab_host_state="reset")
+    bare = state()
+    run_playbook("lab.yml", deployed, lab_host_state="reset", **layer)
+    return bare
 
 
 @pytest.mark.lab
