@@ -14,6 +14,7 @@ VARIABLES = {
     "bench_matrix": [{"server": "granian", "interface": "wsgi"}],
     "bench_endpoints": ["health"],
     "bench_blocks": 1,
+    "bench_twin": False,
     "bench_run_id": "here",
     "bench_load": {"threads": 1, "connections": 4, "duration_s": 1, "warmup_s": 0, "timeout_s": 5},
 }
