@@ -6,6 +6,7 @@ Everything is still there with `-v`.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -98,6 +99,6 @@ class CallbackModule(DefaultCallback):
 def _reason(result: Any) -> str:  # noqa: ANN401 - Ansible's result
     reason = str(result.result.get("msg") or "").strip()
     # What Ansible wraps around the sentence that says what is wrong.
-    for wrapping in ("Task failed: ", "The filter plugin 'serverbench_plan' failed: "):
-        reason = reason.removeprefix(wrapping)
+    for wrapping in (r"Task failed: ", r"The filter plugin 'serverbench_\w+' failed: "):
+        reason = re.sub(f"^{wrapping}", "", reason)
     return " ".join(reason.split())
