@@ -130,7 +130,11 @@ class Environment:
         program = shutil.which(python)
         if program is None:
             others = sorted(
-                {path.name for path in Path("/usr/bin").glob("python3.*") if path.name[8:].isdigit()}
+                {
+                    path.name
+                    for path in Path("/usr/bin").glob("python3.*")
+                    if path.name[8:].isdigit()
+                }
             )
             raise InstallError(
                 f"app_python: there is no {python} on this host; it has {', '.join(others)}. "
@@ -171,7 +175,9 @@ class Environment:
         text = done.stderr + done.stdout
         hint = ""
         if any(word in text for word in _WANTS_A_COMPILER):
-            hint = "; app_packages names Debian packages to install first, such as gcc and python3-dev"
+            hint = (
+                "; app_packages names Debian packages to install first, such as gcc and python3-dev"
+            )
         temporary = any(word in text for word in _OF_THE_NETWORK)
         if temporary:
             hint = "; is pip_index_url right, and reachable from this host?"

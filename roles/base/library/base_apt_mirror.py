@@ -221,7 +221,9 @@ def main() -> None:
     codename = found[1] if found else ""
     try:
         plan = planned(Path(module.params["etc_dir"]), mirror, codename)
-        changes = {path: texts for path, texts in plan.items() if texts[0] != texts[1] or not mirror}
+        changes = {
+            path: texts for path, texts in plan.items() if texts[0] != texts[1] or not mirror
+        }
         if mirror and not plan:
             raise MirrorError(
                 f"apt_mirror: {module.params['etc_dir']} has no source of {codename} that a mirror "
