@@ -72,7 +72,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@touch $@
 
 # Hashes and no index address: the same files from any mirror.
-UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 lock: $(VENV)/.dev
 	$(UV_COMPILE) --python-version 3.11 pyproject.toml --extra install -o requirements.txt
 	$(UV_COMPILE) --python-version 3.11 pyproject.toml --extra dev app/requirements.in \

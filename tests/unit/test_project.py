@@ -85,19 +85,23 @@ def test_other_packages_make_another_environment_and_other_code_does_not(tmp_pat
         ({"app_ref": 1.1}, "app_ref: "),
         ({"app_root": "../x"}, "app_root: got '../x'; accepted: a folder inside app_source"),
         ({"app_root": "source"}, "app_root: got 'source', which is no folder in "),
-        ({"app_requirements": "requirements.txt"}, "app_requirements: got 'requirements.txt', which"),
+        ({"app_requirements": "requirements.txt"}, "app_requirements: got 'requirements.txt'"),
         ({"app_requirements": None}, "app_requirements: "),
         ({"app_python": "python3 -S"}, "app_python: got 'python3 -S'; accepted: python3.12"),
         ({"app_settings_module": "noticeboard/settings"}, "app_settings_module: got 'noticeboard/"),
-        ({"app_settings_module": "noticeboard.settings.prod"}, "app_settings_module: got the module "
-         "'noticeboard.settings.prod', and the project has no src/noticeboard/settings/prod.py"),
+        (
+            {"app_settings_module": "noticeboard.prod"},
+            "app_settings_module: got the module 'noticeboard.prod', and the project has no src/",
+        ),
         ({"app_wsgi": "noticeboard.web"}, "app_wsgi: got 'noticeboard.web'; accepted: module:name"),
         ({"app_wsgi": "noticebored.web:application"}, "app_wsgi: got the module 'noticebored.web'"),
         ({"app_asgi": ""}, "app_asgi: got ''; accepted: module:name"),
         ({"app_setup_commands": "migrate"}, "app_setup_commands: "),
         ({"app_setup_commands": ["true", " "]}, "app_setup_commands[1]: got nothing"),
-        ({"app_setup_commands": ["python3 src/manage.py migrate"]}, "app_setup_commands[0]: got "
-         "'python3 src/manage.py migrate', and the project has no src/src/manage.py; commands run"),
+        (
+            {"app_setup_commands": ["python3 src/manage.py migrate"]},
+            "app_setup_commands[0]: got 'python3 src/manage.py migrate', and the project has no ",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_variable_is_named(tmp_path, changes, message):

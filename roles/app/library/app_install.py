@@ -19,18 +19,24 @@ DOCUMENTATION = r"""
 module: app_install
 short_description: Install what an unpacked release needs
 description:
-  - Makes the virtual environment unless it is complete, installs the project's packages and then the
-    kit's servers from their lock, and links it into the release.
+  - Makes the virtual environment unless it is complete, installs the project's packages and then
+    the kit's servers from their lock, and links it into the release.
   - A package that both need stays at the project's version; a server is always the kit's. What does
     not go together then is an error.
 options:
   release_dir: {description: The unpacked release., type: path, required: true}
   root: {description: Folder in it that the servers work in., type: str, default: ""}
   venv_dir: {description: The virtual environment., type: path, required: true}
-  stamp: {description: File that says the release is complete; written last., type: path, required: true}
+  stamp:
+    description: File that says the release is complete; written last.
+    type: path
+    required: true
   python: {description: Interpreter of this host to make it with., type: str, required: true}
-  requirements: {description: Where the packages come from, for messages., type: str, required: true}
-  index_url: {description: Package index instead of pip's own; may hold a password., type: str, default: ""}
+  requirements: {description: The file that names the packages., type: str, required: true}
+  index_url:
+    description: Package index instead of pip's own; may hold a password.
+    type: str
+    default: ""
   cache_dir: {description: Where pip keeps what it downloaded., type: path, required: true}
 author: [serverbench]
 """
@@ -47,7 +53,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-temporary: {description: Whether the failure looks like the network's., type: bool, returned: failed}
+temporary: {description: Whether it looks like the network's fault., type: bool, returned: failed}
 """
 
 MIN_PYTHON = (3, 10)
@@ -119,9 +125,9 @@ class Environment:
         self._install_servers(found)
         if new := [line for line in self._complaints() if line not in complaints]:
             raise InstallError(
-                f"app_requirements: the versions in {self._given['requirements']} do not go with the "
-                f"kit's servers: {'; '.join(new)}. Pin versions that do, or change the server's in "
-                "roles/server/files/requirements.in and run make lock"
+                f"app_requirements: the versions in {self._given['requirements']} do not go with "
+                f"the kit's servers: {'; '.join(new)}. Pin versions that do, or change the "
+                "server's in roles/server/files/requirements.in and run make lock"
             )
         (self._dir / ".complete").touch()
 
@@ -144,8 +150,8 @@ class Environment:
         version = self._run([program, "-c", code]).stdout.split()
         if len(version) != len(MIN_PYTHON) or tuple(map(int, version)) < MIN_PYTHON:
             raise InstallError(
-                f"app_python: {program} is Python {'.'.join(version) or 'of no known version'}; the "
-                f"servers need {'.'.join(map(str, MIN_PYTHON))} or newer"
+                f"app_python: {program} is Python {'.'.join(version) or 'of no known version'}; "
+                f"the servers need {'.'.join(map(str, MIN_PYTHON))} or newer"
             )
         made = self._run([program, "-m", "venv", "--clear", str(self._dir)])
         if made.returncode != 0:
@@ -162,8 +168,8 @@ class Environment:
         self._pip_install("--no-deps", "--require-hashes", "-r", wanted)
         now = self._versions()
         self.warnings = [
-            f"The project asks for {name} {found[name]}; the kit measures {now[name]}, for which its "
-            "settings are made (roles/server/files/requirements.in)."
+            f"The project asks for {name} {found[name]}; the kit measures {now[name]}, for "
+            "which its settings are made (roles/server/files/requirements.in)."
             for name in sorted(servers & set(found))
             if found[name] != now[name]
         ]
@@ -181,9 +187,9 @@ class Environment:
         temporary = any(word in text for word in _OF_THE_NETWORK)
         if temporary:
             hint = "; is pip_index_url right, and reachable from this host?"
+        what = self._given["requirements"]
         raise InstallError(
-            f"app_requirements: pip cannot install {self._given['requirements']}: {_tail(done)}{hint}",
-            temporary=temporary,
+            f"app_requirements: pip cannot install {what}: {_tail(done)}{hint}", temporary=temporary
         )
 
     def _complaints(self) -> list[str]:

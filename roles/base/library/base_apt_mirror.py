@@ -17,12 +17,12 @@ DOCUMENTATION = r"""
 module: base_apt_mirror
 short_description: Take a distribution's packages from a mirror
 description:
-  - Puts the mirror's address in place of the distribution's own archive in /etc/apt/sources.list, and in
-    the .list and .sources files of /etc/apt/sources.list.d. Other people's sources stay as they are.
-  - Each file it changes is kept beside as C(*.serverbench-before), as it was before the first mirror.
+  - Puts the mirror's address in place of the distribution's own archive in /etc/apt/sources.list,
+    and in the .list and .sources files of /etc/apt/sources.list.d. Other sources stay as they are.
+  - Each file it changes is kept beside as C(*.serverbench-before), as it was before the first one.
 options:
   mirror:
-    description: Address above C(debian), C(debian-security) or C(ubuntu); empty puts the files back.
+    description: Address above C(debian) or C(ubuntu); empty puts the files back.
     type: str
     required: true
   etc_dir: {description: Folder of apt's configuration., type: path, default: /etc/apt}
@@ -177,7 +177,7 @@ def check_reachable(uri: str, suite: str) -> None:
     """Raise `MirrorError` unless apt itself can fetch the archive's index of a suite."""
     with tempfile.TemporaryDirectory() as folder:
         # Its unprivileged downloader writes there.
-        Path(folder).chmod(0o777)  # noqa: S103 - for a second, one file that is thrown away
+        Path(folder).chmod(0o777)
         done = subprocess.run(
             ["/usr/lib/apt/apt-helper", "-oAcquire::Retries=1", "-oAcquire::http::Timeout=15",
              "-oAcquire::https::Timeout=15", "download-file", f"{uri}/dists/{suite}/InRelease",
@@ -192,8 +192,8 @@ def check_reachable(uri: str, suite: str) -> None:
         said = [line[3:].strip() for line in done.stderr.splitlines() if line.startswith("E: ")]
         raise MirrorError(
             f"apt_mirror: {uri}/dists/{suite}/InRelease cannot be fetched from this host "
-            f"({' '.join(said)}); accepted: the address above {urlsplit(uri).path.rsplit('/')[-1]}/. "
-            "Nothing was changed"
+            f"({' '.join(said)}); accepted: the address above debian/ or "
+            "ubuntu/. Nothing was changed"
         )
 
 
@@ -224,13 +224,8 @@ def main() -> None:
         changes = {
             path: texts for path, texts in plan.items() if texts[0] != texts[1] or not mirror
         }
-        if mirror and not plan:
-            raise MirrorError(
-                f"apt_mirror: {module.params['etc_dir']} has no source of {codename} that a mirror "
-                "could stand in for; nothing was changed"
-            )
-        # Where the main archive answers, so does security's beside it, whose suites have other names.
-        for name in _ARCHIVES if changes and mirror else ():
+        # Security's archive, whose suites have other names, is beside the main one.
+        for name in _ARCHIVES if mirror else ():
             uri = f"{mirror}/{name}"
             if name != "debian-security" and any(_names(then, uri) for _, then in changes.values()):
                 check_reachable(uri, codename)
@@ -240,6 +235,11 @@ def main() -> None:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"apt_mirror: {error.filename}: {error.strerror}")
+    if mirror and not plan:
+        module.fail_json(
+            msg=f"apt_mirror: {module.params['etc_dir']} has no source of {codename} that a mirror "
+            "could stand in for; nothing was changed"
+        )
     module.exit_json(
         changed=bool(changes),
         files=[str(path) for path in changes],
