@@ -1,18 +1,14 @@
 """The module that installs a release: real environments, real pip, a small index of our own."""
 
-import base64
 import hashlib
-import http.server
 import importlib.util
 import shutil
 import subprocess
 import sys
-import threading
-import zipfile
-from io import BytesIO
 from pathlib import Path
 
 import pytest
+from package_index import serve, wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,29 +24,8 @@ def load(role, name):
 app_install = load("app", "app_install")
 
 
-def wheel(name, version, *requires):
-    """A wheel with one module, as pip wants it."""
-    info = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}.py": f"VERSION = {version!r}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        + "".join(f"Requires-Dist: {line}\n" for line in requires),
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = ""
-    for path, text in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=")
-        record += f"{path},sha256={digest.decode()},{len(text)}\n"
-    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n"
-    content = BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-    return content.getvalue()
-
-
-WHEELS = {
-    f"{name}-{version}-py3-none-any.whl": wheel(name, version, *requires)
+WHEELS = dict(
+    wheel(name, version, *requires)
     for name, version, *requires in [
         ("django", "6.0", "asgiref>=1"),
         ("asgiref", "1.0"),
@@ -60,32 +35,7 @@ WHEELS = {
         ("daphne", "4.0", "asgiref>=2"),
         ("extra", "1.0"),
     ]
-}
-
-
-class Index(http.server.BaseHTTPRequestHandler):
-    """A package index that remembers what was asked of it."""
-
-    asked: list[str] = []  # noqa: RUF012 - one for all requests
-
-    def do_GET(self):
-        self.asked.append(self.path)
-        place, name = self.path.strip("/").split("/")
-        if place == "simple":
-            files = [file for file in WHEELS if file.startswith(f"{name}-")]
-            body = "".join(f'<a href="/files/{file}">{file}</a>' for file in files).encode()
-        else:
-            body = WHEELS[name]
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html" if place == "simple" else "application/zip")
-        self.send_header("Content-Length", str(len(body)))
-        if place == "files":  # As PyPI says of its files, which never change.
-            self.send_header("Cache-Control", "max-age=365000000, immutable, public")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+)
 
 
 @pytest.fixture
@@ -94,11 +44,8 @@ def index(monkeypatch):
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    Index.asked.clear()
-    yield f"http://127.0.0.1:{server.server_port}/simple"
-    server.shutdown()
+    with serve(WHEELS) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +106,9 @@ def version(parameters, name):
 
 def test_a_shared_package_is_the_projects_and_a_server_is_the_kits(tmp_path, index):
     servers = lock("gunicorn==27.0", "asgiref==2.0")
-    given = release(tmp_path, index, "django\nasgiref==1.0\ngunicorn==23.0\n", servers)
+    given = release(
+        tmp_path, f"{index.url}/simple", "django\nasgiref==1.0\ngunicorn==23.0\n", servers
+    )
     environment = app_install.Environment(given)
     environment.make()
     app_install.finish(given)
@@ -171,17 +120,22 @@ def test_a_shared_package_is_the_projects_and_a_server_is_the_kits(tmp_path, ind
     assert list((tmp_path / "release/src").glob("__pycache__/a.*.pyc"))
 
     # Another package: everything else comes from the host's own cache.
-    assert "/files/asgiref-1.0-py3-none-any.whl" in Index.asked
-    Index.asked.clear()
-    given = release(tmp_path, index, "django\nasgiref==1.0\nextra\n", servers)
+    assert "/files/asgiref-1.0-py3-none-any.whl" in index.asked
+    index.asked.clear()
+    given = release(tmp_path, f"{index.url}/simple", "django\nasgiref==1.0\nextra\n", servers)
     app_install.Environment(given).make()
-    fetched = {path for path in Index.asked if path.startswith("/files/")}
+    fetched = {path for path in index.asked if path.startswith("/files/")}
     assert fetched == {"/files/extra-1.0-py3-none-any.whl"}
 
 
 @pytest.mark.usefixtures("made")
 def test_versions_that_do_not_go_together_are_named(tmp_path, index):
-    given = release(tmp_path, index, "django\nasgiref==1.0\n", lock("daphne==4.0", "asgiref==2.0"))
+    given = release(
+        tmp_path,
+        f"{index.url}/simple",
+        "django\nasgiref==1.0\n",
+        lock("daphne==4.0", "asgiref==2.0"),
+    )
     with pytest.raises(app_install.InstallError, match="app_requirements: the versions in") as e:
         app_install.Environment(given).make()
     assert "daphne 4.0 has requirement asgiref>=2, but you have asgiref 1.0" in str(e.value)
@@ -191,14 +145,14 @@ def test_versions_that_do_not_go_together_are_named(tmp_path, index):
 @pytest.mark.usefixtures("made")
 def test_a_server_that_is_not_what_the_lock_says_is_refused(tmp_path, index):
     forged = lock("gunicorn==27.0").replace("sha256:", "sha256:0")[:-1]
-    given = release(tmp_path, index, "django\n", forged[:-1] + "\n")
+    given = release(tmp_path, f"{index.url}/simple", "django\n", forged[:-1] + "\n")
     with pytest.raises(app_install.InstallError, match="HASHES"):
         app_install.Environment(given).make()
 
 
 def test_an_interpreter_that_is_not_there(tmp_path):
     given = release(tmp_path, "", "django\n", "", python="python3.99")
-    with pytest.raises(app_install.InstallError, match="app_python: there is no python3.99 on"):
+    with pytest.raises(app_install.InstallError, match=r"app_python: there is no python3.99 on"):
         app_install.Environment(given).make()
 
 
@@ -211,7 +165,7 @@ def test_an_interpreter_that_is_not_there(tmp_path):
     ],
 )
 def test_what_fails_is_one_line_with_the_variable(tmp_path, index, requirements, message):
-    given = release(tmp_path, index, requirements, lock("gunicorn==27.0"))
+    given = release(tmp_path, f"{index.url}/simple", requirements, lock("gunicorn==27.0"))
     with pytest.raises(app_install.InstallError) as caught:
         app_install.Environment(given).make()
     assert message in str(caught.value)
