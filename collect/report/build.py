@@ -16,6 +16,7 @@ from collect.report.ladder import Ladder, ladders
 from collect.report.next_steps import Findings, next_steps
 from collect.report.ranking import EndpointReport, rank_endpoint
 from collect.report.settings import Settings, settings_of
+from collect.report.together import TogetherTable, same_settings, together
 from collect.report.words import LEFT_OUT_MARK
 from collect.stats import compare
 
@@ -90,11 +91,16 @@ class Report:
     run_id: str
     folder: Path
     hosts: tuple[HostReport, ...]
+    together: tuple[TogetherTable, ...]
+    """The hosts side by side, a table an endpoint; none with a single host."""
+    together_note: str
+    """What was not the same on every host; may be empty."""
 
 
 def build_report(run: Run) -> Report:
     """Judge every trial and compare the variants; invalid trials enter no figure."""
-    return Report(run.run_id, run.folder, tuple(_host(run, host) for host in run.hosts))
+    hosts = tuple(_host(run, host) for host in run.hosts)
+    return Report(run.run_id, run.folder, hosts, together(hosts), same_settings(hosts))
 
 
 def _host(run: Run, host: HostRun) -> HostReport:

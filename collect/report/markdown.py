@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from collect.report import ladder, text, words
+from collect.report import ladder, text, together, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,9 +20,30 @@ _BEHIND = ("behind best", "95 % interval")
 def render_markdown(report: Report) -> str:
     """Return the report as GitHub-flavoured Markdown; nothing from a host can act as markup."""
     lines = [f"# Benchmark {text.markdown(report.run_id)}", ""]
+    if report.together:
+        lines.extend(_together(report))
     for host in report.hosts:
         lines.extend(_host(host))
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _together(report: Report) -> Iterator[str]:
+    yield from (f"## {together.TITLE}", "")
+    for part in report.together:
+        yield from (f"**{text.escape(' '.join(part.said))}**", "")
+    if report.together_note:
+        yield from (f"> **Note:** {text.escape(report.together_note)}", "")
+    for part in report.together:
+        yield from (f"### {words.RPS_TITLE}: {text.markdown(part.endpoint)}", "")
+        yield from _table(
+            ["variant", *map(text.markdown, part.hosts), "holds"],
+            [
+                [text.markdown(row.variant), *map(text.markdown, row.cells), row.holds]
+                for row in part.rows
+            ],
+            numbers_from=1,
+        )
+    yield from (text.escape(together.LEGEND), "")
 
 
 def _host(host: HostReport) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from collect.report import ladder, text, words
+from collect.report import ladder, text, together, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,8 @@ MIN_WIDTH = 60
 _NAMES_APART_WIDTH = 100
 """From here on proxy and profile get columns of their own beside server and interface."""
 _BEHIND = "behind best\n[95 % interval]"
+_TOGETHER_NAMES_WIDTH, _TOGETHER_HOST_WIDTH = 32, 16
+"""What the variant's name with `holds`, and a host, take of a table with several hosts."""
 _VERDICT_STYLES = {"valid": "green", "suspect": "yellow", "invalid": "red"}
 
 
@@ -53,6 +55,8 @@ def render_terminal(
     with console.capture() as capture:
         for host in report.hosts:
             _print_host(console, host, names_host=len(report.hosts) > 1, raw=raw)
+        if report.together:
+            _print_together(console, report)
     lines = capture.get().splitlines()
     # Tables pad their cells; a log is easier to read and to compare without.
     return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"
@@ -96,6 +100,31 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
         _print_item(console, ">", step)
     console.print()
     console.print(Text(f"{prefix}{host.answer}", style="bold"))
+
+
+def _print_together(console: Console, report: Report) -> None:
+    """Show the hosts side by side, as many to a table as fit."""
+    _print_title(console, together.TITLE)
+    for part in report.together:
+        _print_title(console, f"{words.RPS_TITLE}: {text.one_line(part.endpoint)}")
+        at_once = max(1, (console.width - _TOGETHER_NAMES_WIDTH) // _TOGETHER_HOST_WIDTH)
+        for start in range(0, len(part.hosts), at_once):
+            table = _new_table()
+            table.add_column("variant", overflow="fold")
+            for name in part.hosts[start : start + at_once]:
+                table.add_column(text.one_line(name), justify="right", overflow="fold")
+            table.add_column("holds", no_wrap=True)
+            for row in part.rows:
+                cells = row.cells[start : start + at_once]
+                _add_row(table, [text.one_line(row.variant), *cells, row.holds])
+            console.print(table)
+    console.print()
+    console.print(Text(together.LEGEND, style="dim"))
+    console.print()
+    if report.together_note:
+        console.print(Text(f"! {report.together_note}", style="yellow"))
+    for part in report.together:
+        console.print(Text(" ".join(part.said), style="bold"))
 
 
 def _print_course(console: Console, host: HostReport) -> None:
