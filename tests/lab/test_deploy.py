@@ -19,6 +19,8 @@ from render import group_vars, unit_files
 
 from collect.activation import dump
 from collect.decode import encode
+from collect.model import dumps
+from collect.plan import plan_from_variables
 from collect.request import make_activation, requested_variant
 
 VARS = group_vars()
@@ -221,15 +223,21 @@ def test_tags_touch_one_server_alone(serving):
         differ = look(host) ^ before[host]
         assert differ
         assert {line for line in differ if "granian" not in line} == set()
-        assert "--backlog=777" in ssh(host, "cat /etc/systemd/system/serverbench-granian-wsgi.service")
+        assert "--backlog=777" in ssh(
+            host, "cat /etc/systemd/system/serverbench-granian-wsgi.service"
+        )
 
 
-# Units as the roles render them, put in place by the tool that a playbook calls: a playbook for each
-# of six servers and two releases would take minutes.
+# Units as the roles render them, put in place by the tool that a playbook calls: a playbook for
+# each of six servers with two releases would take minutes.
 def activation(host, server, release):
-    request = {"server": server, "server_catalogue": VARS["server_catalogue"],
-               "server_profiles": VARS["server_profiles"], "bench_profiles": ["parity"],
-               "proxy_port": 9878}
+    request = {
+        "server": server,
+        "server_catalogue": VARS["server_catalogue"],
+        "server_profiles": VARS["server_profiles"],
+        "bench_profiles": ["parity"],
+        "proxy_port": 9878,
+    }
     variant = requested_variant(request, 2)
     staged = "/etc/serverbench/service"
     files = unit_files(encode(variant))
@@ -244,17 +252,25 @@ def activation(host, server, release):
     for name, text in {**files, **candidate}.items():
         ssh(host, f"cat > {staged}/{name}", stdin=text)
     wanted = make_activation(
-        release=release, releases_kept=9, variant=variant, takes_over=True,
-        endpoints=VARS["app_endpoints"], names=["health"], measured=None,
+        release=release,
+        releases_kept=9,
+        variant=variant,
+        takes_over=True,
+        endpoints=VARS["app_endpoints"],
+        names=["health"],
+        measured=None,
         ports={"address": "127.0.0.1", "port": 9875, "candidate_port": 9874},
-        ready_timeout_s=60, stop_timeout_s=30,
+        ready_timeout_s=60,
+        stop_timeout_s=30,
     )
     said = ssh(host, f"python3 -B {TOOL} activate -", check=False, stdin=dump(wanted))
     return json.loads(said)
 
 
 @pytest.mark.lab
-def test_each_server_that_can_take_its_socket_from_systemd_loses_nothing(serving):
+def test_each_server_that_can_take_its_socket_from_systemd_loses_nothing(
+    serving,  # noqa: ARG001 - installed there
+):
     host = "labb13"
     first = service(host)["release"]
     ssh(host, f"cd /opt/serverbench/releases && rm -rf again && cp -a {first} again")
@@ -271,8 +287,73 @@ def test_each_server_that_can_take_its_socket_from_systemd_loses_nothing(serving
     finally:
         activation(host, SERVERS[host], first)
         ssh(host, "rm -rf /opt/serverbench/releases/again")
-    print(json.dumps(seen, indent=1))
     failed = {server: counts["failed"] for server, counts in seen.items() if counts["failed"]}
     # Granian takes no socket from systemd: connections are refused until it listens again.
     assert set(failed) <= {"granian"}, seen
     assert all(counts["right"] > 10 for counts in seen.values())
+
+
+def start_run(host, run_id):
+    """Start a run of one variant that is not the service, as roles/runner does; no playbook."""
+    variables = {
+        **VARS,
+        "bench_matrix": [{"server": "granian", "interface": "wsgi"}],
+        "bench_profiles": ["parity"],
+        "bench_endpoints": ["health"],
+        "bench_blocks": 2,
+        "bench_decide": None,
+        "bench_twin": False,
+        "bench_load": {
+            "threads": 1,
+            "connections": 4,
+            "duration_s": 3,
+            "warmup_s": 0,
+            "timeout_s": 10,
+        },
+        "bench_run_id": run_id,
+    }
+    now = "2026-01-01T00:00:00+00:00"
+    plan = plan_from_variables(variables, host=host, cores=2, created_at=now)
+    folder = f"/var/lib/serverbench/runs/{run_id}"
+    ssh(host, f"rm -rf {folder}; mkdir -p {folder}; cat > {folder}/plan.json", stdin=dumps(plan))
+    ssh(host, f"systemctl enable --now serverbench-runner@{run_id}")
+    return folder
+
+
+def wait_for(host, command, *, limit_s=60):
+    deadline = time.monotonic() + limit_s
+    while not (said := ssh(host, command, check=False)):
+        assert time.monotonic() < deadline, command
+        time.sleep(0.3)
+    return said
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("how", ["ends", "SIGKILL", "stop"])
+def test_what_served_serves_again_however_the_run_ended(
+    serving,  # noqa: ARG001 - installed there
+    how,
+):
+    host, run_id = "labb13", f"restored-{how.lower()}"
+    before = running(host)
+    assert len(before) == 2
+    folder = start_run(host, run_id)
+    runner = f"serverbench-runner@{run_id}.service"
+    wait_for(host, f"ls -d {folder}/trials/.partial-* 2>/dev/null")
+    assert running(host) == {runner, "serverbench-granian-wsgi.service"}
+    assert ssh(host, f"systemctl is-enabled {runner}") == "enabled", "it goes on after a boot"
+    if how == "SIGKILL":
+        ssh(host, f"systemctl kill --kill-whom=main -s KILL {runner}")
+    elif how == "stop":
+        ssh(host, f"systemctl stop {runner}")
+    wait_for(host, f"systemctl is-active {runner} | grep -E '^(inactive|failed)$'")
+    assert running(host) == before
+    assert ssh(host, f"systemctl is-enabled {runner}", check=False) == "disabled"
+    assert ssh(host, f"ls {folder}/restore.json 2>/dev/null", check=False) == ""
+    if how != "ends":
+        # The same run goes on where it was, and the service is back at its end as well.
+        ssh(host, f"systemctl reset-failed {runner}; systemctl start {runner}", check=False)
+        wait_for(host, f"systemctl is-active {runner} | grep -E '^(inactive|failed)$'")
+        assert running(host) == before
+    progress = json.loads(ssh(host, f"cat {folder}/progress.json"))
+    assert progress["state"] == "done", progress

@@ -259,7 +259,6 @@ def test_a_run_with_a_reboot_in_the_middle_has_every_trial(vm, rebooted):
 
 
 @pytest.mark.lab
-@pytest.mark.xfail(reason="nothing starts the runner at boot yet", strict=True)
 def test_the_run_went_on_by_itself(vm, rebooted):
     assert rebooted.went_on_by_itself
     enabled = vm.ssh(f"systemctl is-enabled serverbench-runner@{RUN_ID}", check=False)
@@ -334,7 +333,6 @@ def test_a_kill_for_lack_of_memory_is_counted_where_it_happens(vm, rebooted):  #
 
 
 @pytest.mark.lab
-@pytest.mark.xfail(reason="deploy.yml takes no server yet", strict=True)
 def test_one_server_is_made_the_service_of_the_host(vm, rebooted):  # noqa: ARG001 - deployed there
     run_playbook("deploy.yml", vm.inventory, server="granian", **{**VARIABLES, "bench_run_id": ""})
     unit = "serverbench-granian-wsgi.service"
