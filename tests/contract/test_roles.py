@@ -75,7 +75,7 @@ def test_the_catalogue_and_the_role_agree_on_who_has_workers(server):
 @pytest.mark.parametrize("server", CATALOGUE)
 def test_each_server_is_locked(server):
     package = CATALOGUE[server]["package"]
-    lock = (ROOT / "app/requirements.txt").read_text()
+    lock = (ROOT / "roles/server/files/requirements.txt").read_text()
     wish = (ROOT / "roles/server/files/requirements.in").read_text()
     (pin,) = [line for line in wish.splitlines() if line.startswith(f"{package}==")]
     assert f"\n{pin} \\\n" in f"\n{lock}"
@@ -109,7 +109,8 @@ def test_teardown_knows_every_package_that_a_role_asks_for():
 
 
 def test_locks_name_no_index():
-    for lock in ("requirements.txt", "requirements-dev.txt", "app/requirements.txt"):
+    of_servers = "roles/server/files/requirements.txt"
+    for lock in ("requirements.txt", "requirements-dev.txt", "app/requirements.txt", of_servers):
         text = (ROOT / lock).read_text()
         assert "://" not in text
         assert "--index-url" not in text
