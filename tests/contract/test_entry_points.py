@@ -55,6 +55,23 @@ def test_a_wrong_variable_is_refused_before_a_host_is_touched():
     assert "nonexistent" not in run.stdout + run.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("deploy.yml", "server=granain", "server: got 'granain'; accepted: uwsgi, gunicorn"),
+        ("deploy.yml", "profile=tuned", "profile: got 'tuned' without a server"),
+        ("bench.yml", "server=granian", "server: got 'granian'; accepted by deploy.yml alone"),
+        ("bench.yml", "app_release=abc", "app_release: got 'abc'; accepted by deploy.yml alone"),
+    ],
+)
+def test_a_service_that_cannot_be_is_refused_before_a_host_is_touched(name, given, words):
+    run = playbook(name, "-i", "inventory/tencent", "-e", "ansible_host=127.0.0.1", "-e", given)
+    assert run.returncode != 0
+    (line,) = failures(run)
+    assert words in line
+    assert "nonexistent" not in run.stdout + run.stderr
+
+
 def test_root_playbooks_are_two_lines():
     for path in ROOT.glob("*.yml"):
         if not path.name.startswith("."):

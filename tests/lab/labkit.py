@@ -47,6 +47,7 @@ def run_playbook(
     inventory: str | Path = LAB_INVENTORY,
     *,
     limit: str | None = None,
+    tags: str | None = None,
     check: bool = False,
     expect: int | None = 0,
     **extra_vars: Any,
@@ -59,6 +60,7 @@ def run_playbook(
             playbook=str(REPO / playbook),
             inventory=str(inventory),
             limit=limit,
+            tags=tags,
             extravars=extra_vars,
             cmdline="--check --diff" if check else None,
             envvars={
