@@ -220,7 +220,7 @@ def test_other_scopes_are_refused(application):
 
 
 def _only_synchronous(get_response):
-    return lambda request: get_response(request)
+    return lambda request: get_response(request)  # noqa: PLW0108 - a middleware, not its insides
 
 
 @pytest.mark.parametrize("middleware", [[], [f"{__name__}._only_synchronous"]])
