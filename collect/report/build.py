@@ -13,6 +13,7 @@ from collect.report.answer import answer
 from collect.report.cautions import cautions
 from collect.report.course import Line, course
 from collect.report.next_steps import Findings, next_steps
+from collect.report.proxies import ProxyCost, lonely, proxy_costs
 from collect.report.ranking import EndpointReport, rank_endpoint
 from collect.report.settings import Settings, settings_of
 from collect.report.words import LEFT_OUT_MARK
@@ -67,6 +68,8 @@ class HostReport:
     course: tuple[Line, ...]
     """How the run went."""
     endpoints: tuple[EndpointReport, ...]
+    proxies: tuple[ProxyCost, ...]
+    """One for each variant behind a proxy."""
     settings: Settings
     notes: tuple[Note, ...]
     trials: tuple[TrialLine, ...]
@@ -115,6 +118,8 @@ def _host(run: Run, host: HostRun) -> HostReport:
     endpoints = tuple(
         rank_endpoint(plan, endpoint, comparison, used) for endpoint in plan.endpoints
     )
+    proxies = proxy_costs(plan, endpoints, [trial for trial, _ in used])
+    unpaired = (lonely(found) for found in proxies if found.direct is None)
     left_out = tuple(line for line in lines if line.verdict.status == "invalid")
     cells = {split_attempt(trial.trial_id)[0] for trial, _ in used}
     made_good = sum(split_attempt(line.trial.trial_id)[0] in cells for line in left_out)
@@ -127,6 +132,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         plan=plan,
         course=course(host, endpoints, counts),
         endpoints=endpoints,
+        proxies=proxies,
         settings=settings_of(plan),
         notes=notes,
         trials=lines,
@@ -135,7 +141,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         shows_proxy=len({variant.proxy for variant in competitors}) > 1,
         shows_profile=len({variant.profile for variant in competitors}) > 1,
         shows_workers=len({variant.workers for variant in competitors}) > 1,
-        warnings=cautions(host, endpoints),
+        warnings=(*cautions(host, endpoints), *unpaired),
         next_steps=next_steps(run, host, Findings(endpoints, len(left_out) - made_good)),
     )
 

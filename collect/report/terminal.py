@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collect.report import text, words
+from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,12 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
     for endpoint in host.endpoints:
         _print_endpoint(console, host, endpoint)
     console.print()
-    for legend in (words.legend(host), words.MEMORY_LEGEND, words.COST_LEGEND):
+    if host.proxies:
+        _print_title(console, words.PROXIES_TITLE)
+        for found in host.proxies:
+            _print_item(console, "-", proxy_cost(found))
+        console.print()
+    for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
         console.print(Text(legend, style="dim"))
     _print_title(console, words.NEXT_TITLE)
     for step in host.next_steps:
@@ -284,7 +290,7 @@ def _trials_table(host: HostReport) -> Table:
 
 def _trial_cells(line: TrialLine) -> list[Text]:
     trial = line.trial
-    wrk, memory = trial.wrk, trial.memory
+    wrk = trial.wrk
     errors = wrk.errors if wrk else None
     total = (
         errors.connect + errors.read + errors.write + errors.timeout + errors.status
@@ -297,7 +303,7 @@ def _trial_cells(line: TrialLine) -> list[Text]:
         Text(text.figure(wrk.rps if wrk else None)),
         Text(text.figure(wrk.latency_ms.mean if wrk else None)),
         Text(text.figure(wrk.latency_ms.p99 if wrk else None)),
-        Text(text.figure(text.mebibytes(memory.pss_peak_bytes if memory else None))),
+        Text(text.figure(text.mebibytes(trial.whole_pss_peak_bytes))),
         Text(text.compact(total)),
         Text(words.LEFT_OUT_MARK if line.verdict.status == "invalid" else "".join(line.marks)),
     ]
