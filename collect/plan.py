@@ -26,6 +26,7 @@ from collect.inputs import (
     check_whole,
     select_endpoints,
 )
+from collect.ladder import LADDER, add_ladder, add_rungs, is_wanted
 from collect.model import SCHEMA_VERSION, Load, Order, Plan, PlannedTrial, Timing, Variant
 from collect.twin import TWIN, add_twin
 from collect.variants import PROXY_PORT, expand_variants, plain
@@ -165,12 +166,18 @@ def plan_from_variables(
         cores,
         data.get("proxy_port", PROXY_PORT),
     )
+    endpoints = select_endpoints(data[ENDPOINTS], data.get("bench_endpoints"))
+    if is_wanted(data.get(LADDER, False)):
+        endpoints = add_rungs(endpoints, data[ENDPOINTS])
+        variants = add_ladder(
+            variants, {"wsgi": data.get("app_wsgi"), "asgi": data.get("app_asgi")}
+        )
     variants = add_twin(variants, data.get(TWIN, False))
     return make_plan(
         run_id=data.get("bench_run_id") or "not-named-yet",
         host=host,
         variants=variants,
-        endpoints=select_endpoints(data[ENDPOINTS], data.get("bench_endpoints")),
+        endpoints=endpoints,
         load=data.get("bench_load") or {},
         blocks=data.get("bench_blocks", 5),
         seed=data.get("bench_seed", 1),

@@ -30,7 +30,7 @@ PROXY_PORT = 9878
 """Where the proxy in front of a variant listens, unless `proxy_port` says otherwise."""
 _MAX_PORT = 65535
 UPSTREAMS = ("tcp", "unix")
-_NOT_A_LABEL = ("caddy", "nginx", "proxy", "twin")
+_NOT_A_LABEL = ("caddy", "nginx", "proxy", "twin", "ladder")
 LOOPS = ("asyncio", "uvloop")
 
 SAFE_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -16,6 +16,11 @@ def health(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001 - ninja pass
     return {"status": "ok"}
 
 
+@router.get("/health/native-async", response=AliveOut, summary="As /health, without any thread")
+async def health_native_async(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001
+    return {"status": "ok"}
+
+
 @router.get(
     "/health/async",
     response={HTTPStatus.OK: HealthOut, HTTPStatus.SERVICE_UNAVAILABLE: HealthOut},

@@ -14,3 +14,11 @@ router = Router(tags=["movies"])
 @paginate
 def list_movies(request: HttpRequest) -> QuerySet[Movie]:  # noqa: ARG001 - ninja passes it
     return selectors.list_movies()
+
+
+@router.get(
+    "/movie/async", response=list[MovieOut], summary="The same page, through Django's async ORM"
+)
+@paginate
+async def list_movies_async(request: HttpRequest) -> QuerySet[Movie]:  # noqa: ARG001
+    return selectors.list_movies()

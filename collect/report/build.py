@@ -12,10 +12,12 @@ from collect.checks import Reason, Verdict, verdicts
 from collect.report.answer import answer
 from collect.report.cautions import cautions
 from collect.report.course import Line, course
+from collect.report.ladder import Ladder, ladders
 from collect.report.next_steps import Findings, next_steps
 from collect.report.proxies import ProxyCost, lonely, proxy_costs
 from collect.report.ranking import EndpointReport, rank_endpoint
 from collect.report.settings import Settings, settings_of
+from collect.report.together import TogetherTable, same_settings, together
 from collect.report.words import LEFT_OUT_MARK
 from collect.stats import compare
 
@@ -68,6 +70,8 @@ class HostReport:
     course: tuple[Line, ...]
     """How the run went."""
     endpoints: tuple[EndpointReport, ...]
+    ladders: tuple[Ladder, ...]
+    """Where the time of a request goes, by variant; empty in a run without the ladder."""
     proxies: tuple[ProxyCost, ...]
     """One for each variant behind a proxy."""
     settings: Settings
@@ -90,11 +94,16 @@ class Report:
     run_id: str
     folder: Path
     hosts: tuple[HostReport, ...]
+    together: tuple[TogetherTable, ...]
+    """The hosts side by side, a table an endpoint; none with a single host."""
+    together_note: str
+    """What was not the same on every host; may be empty."""
 
 
 def build_report(run: Run) -> Report:
     """Judge every trial and compare the variants; invalid trials enter no figure."""
-    return Report(run.run_id, run.folder, tuple(_host(run, host) for host in run.hosts))
+    hosts = tuple(_host(run, host) for host in run.hosts)
+    return Report(run.run_id, run.folder, hosts, together(hosts), same_settings(hosts))
 
 
 def _host(run: Run, host: HostRun) -> HostReport:
@@ -132,6 +141,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         plan=plan,
         course=course(host, endpoints, counts),
         endpoints=endpoints,
+        ladders=ladders(plan, [trial for trial, _ in used]),
         proxies=proxies,
         settings=settings_of(plan),
         notes=notes,

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from collect.report import text, words
+from collect.report import ladder, text, together, words
 from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ MIN_WIDTH = 60
 _NAMES_APART_WIDTH = 100
 """From here on proxy and profile get columns of their own beside server and interface."""
 _BEHIND = "behind best\n[95 % interval]"
+_TOGETHER_NAMES_WIDTH, _TOGETHER_HOST_WIDTH = 32, 16
+"""What the variant's name with `holds`, and a host, take of a table with several hosts."""
 _VERDICT_STYLES = {"valid": "green", "suspect": "yellow", "invalid": "red"}
 
 
@@ -54,6 +56,8 @@ def render_terminal(
     with console.capture() as capture:
         for host in report.hosts:
             _print_host(console, host, names_host=len(report.hosts) > 1, raw=raw)
+        if report.together:
+            _print_together(console, report)
     lines = capture.get().splitlines()
     # Tables pad their cells; a log is easier to read and to compare without.
     return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"
@@ -87,12 +91,13 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
         _print_left_out(console, host)
     for endpoint in host.endpoints:
         _print_endpoint(console, host, endpoint)
-    console.print()
+    if host.ladders:
+        _print_ladders(console, host)
     if host.proxies:
         _print_title(console, words.PROXIES_TITLE)
         for found in host.proxies:
             _print_item(console, "-", proxy_cost(found))
-        console.print()
+    console.print()
     for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
         console.print(Text(legend, style="dim"))
     _print_title(console, words.NEXT_TITLE)
@@ -100,6 +105,31 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
         _print_item(console, ">", step)
     console.print()
     console.print(Text(f"{prefix}{host.answer}", style="bold"))
+
+
+def _print_together(console: Console, report: Report) -> None:
+    """Show the hosts side by side, as many to a table as fit."""
+    _print_title(console, together.TITLE)
+    for part in report.together:
+        _print_title(console, f"{words.RPS_TITLE}: {text.one_line(part.endpoint)}")
+        at_once = max(1, (console.width - _TOGETHER_NAMES_WIDTH) // _TOGETHER_HOST_WIDTH)
+        for start in range(0, len(part.hosts), at_once):
+            table = _new_table()
+            table.add_column("variant", overflow="fold")
+            for name in part.hosts[start : start + at_once]:
+                table.add_column(text.one_line(name), justify="right", overflow="fold")
+            table.add_column("holds", no_wrap=True)
+            for row in part.rows:
+                cells = row.cells[start : start + at_once]
+                _add_row(table, [text.one_line(row.variant), *cells, row.holds])
+            console.print(table)
+    console.print()
+    console.print(Text(together.LEGEND, style="dim"))
+    console.print()
+    if report.together_note:
+        console.print(Text(f"! {report.together_note}", style="yellow"))
+    for part in report.together:
+        console.print(Text(" ".join(part.said), style="bold"))
 
 
 def _print_course(console: Console, host: HostReport) -> None:
@@ -204,6 +234,21 @@ def _print_costs(console: Console, host: HostReport, endpoint: EndpointReport) -
             cells += [text.tier(row, host.plan.order), figure, words.behind(row) or row.missing]
         _add_row(table, cells, is_dim=first.median is None)
     console.print(table)
+
+
+def _print_ladders(console: Console, host: HostReport) -> None:
+    _print_title(console, ladder.TITLE)
+    for own in host.ladders:
+        console.print()
+        console.print(Text(ladder.sentence(own)))
+        table = _new_table()
+        table.add_column(ladder.HEADS[0], overflow="fold")
+        for head in ladder.HEADS[1:]:
+            table.add_column(head, justify="right", no_wrap=True)
+        for step in own.steps:
+            _add_row(table, list(ladder.cells(step)))
+        console.print(table)
+    console.print(Text(ladder.LEGEND, style="dim"))
 
 
 def _print_settings(console: Console, host: HostReport) -> None:

@@ -12,8 +12,10 @@ def test_the_document_lists_every_endpoint():
     assert set(paths) == {
         "/api/django-starter/monitoring/health",
         "/api/django-starter/monitoring/health/async",
+        "/api/django-starter/monitoring/health/native-async",
         "/api/django-starter/monitoring/health/sync",
         "/api/demo/movie/movie",
+        "/api/demo/movie/movie/async",
     }
     for name in ("async", "sync"):
         responses = paths[f"/api/django-starter/monitoring/health/{name}"]["get"]["responses"]

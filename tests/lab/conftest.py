@@ -39,3 +39,15 @@ def deployed(inventory: Path) -> Path:
     """The same two hosts with every variant of the quick matrix installed."""
     run_playbook("deploy.yml", inventory)
     return inventory
+
+
+@pytest.fixture(scope="module")
+def scratch(deployed: Path) -> Iterator[str]:
+    """The first of those hosts, to do anything to: it is put back to how it was afterwards."""
+    host = next(iter(BENCH_HOSTS))
+    layer = {"limit": host, "lab_host_layer": "scratch"}
+    run_playbook("lab.yml", deployed, lab_host_state="saved", **layer)
+    try:
+        yield host
+    finally:
+        run_playbook("lab.yml", deployed, lab_host_state="reset", **layer)

@@ -15,7 +15,7 @@ from collect.stats import compare
 from collect.store import load_run
 
 HOST = "labb13"
-BLOCKS = 7
+BLOCKS = 6
 HOG_BLOCKS = (3, 4)
 VARIABLES = {
     "bench_matrix": [

@@ -112,11 +112,118 @@ def test_name_servers_the_lab_host_cannot_reach_are_left_out(tmp_path):
 def test_a_machine_that_cannot_carry_it_hears_what_is_missing(monkeypatch):
     preflight = importlib.import_module("serverbench_lab.preflight")
     monkeypatch.setattr(preflight.shutil, "which", lambda *_args, **_kw: None)
-    seen = preflight.look()
+    seen = preflight.look("container")
     assert "builds" in seen["missing_packages"]["mmdebstrap"]
     assert any("mmdebstrap" in problem for problem in seen["problems"])
     monkeypatch.setattr(preflight.platform, "system", lambda: "Darwin")
-    assert any("Linux" in problem for problem in preflight.look()["problems"])
+    assert any("Linux" in problem for problem in preflight.look("container")["problems"])
+
+
+def test_each_kind_asks_for_its_own_programs_alone(monkeypatch):
+    preflight = importlib.import_module("serverbench_lab.preflight")
+    monkeypatch.setattr(preflight.shutil, "which", lambda *_args, **_kw: None)
+    container, vm = (preflight.look(kind)["missing_packages"] for kind in ("container", "vm"))
+    assert "virtual machine" in vm["qemu-system-x86"]
+    assert set(container) - set(vm) == {"systemd-container"}
+    assert set(vm) - set(container) == {"qemu-system-x86", "qemu-utils", "e2fsprogs"}
+    monkeypatch.setattr(preflight.platform, "machine", lambda: "aarch64")
+    assert any("x86_64" in problem for problem in preflight.look("vm")["problems"])
+    assert not any("x86_64" in problem for problem in preflight.look("container")["problems"])
+
+
+def test_kvm_is_tried_once_a_boot_and_only_then_believed(tmp_path, monkeypatch):
+    accelerator = importlib.import_module("serverbench_lab.accelerator")
+    kernel, memory, boot = tmp_path / "vmlinuz", tmp_path / "kvm.json", tmp_path / "boot_id"
+    monkeypatch.setattr(accelerator, "_DEVICE", str(tmp_path / "kvm"))
+    monkeypatch.setattr(accelerator, "BOOT_ID", boot)
+    boot.write_text("first\n")
+    assert "tcg" in str(accelerator.options("auto", kernel, memory))
+
+    # The device is there, and a boot with it stalls, or ends.
+    (tmp_path / "kvm").touch()
+    tried = []
+
+    def stall(argv, **_kw):
+        tried.append(argv)
+        raise accelerator.LabError("gave up")
+
+    monkeypatch.setattr(accelerator, "run", stall)
+    assert "tcg" in str(accelerator.options("auto", kernel, memory))
+    assert tried == []
+    boot.write_text("second\n")
+    assert "tcg" in str(accelerator.options("auto", kernel, memory))
+    assert len(tried) == 1
+    monkeypatch.setattr(accelerator, "run", lambda _argv, **_kw: "")
+    assert "tcg" in str(accelerator.options("auto", kernel, memory))
+    boot.write_text("third\n")
+    assert accelerator.options("auto", kernel, memory) == ["-accel", "kvm", "-cpu", "host"]
+    assert "tcg" in str(accelerator.options("tcg", kernel, memory))
+
+
+def test_ssh_logs_in_as_who_the_kind_of_host_lets_in(tmp_path):
+    keys = importlib.import_module("serverbench_lab.keys")
+    command = importlib.import_module("serverbench_lab.command")
+    client = keys.ClientKeys(tmp_path, keys.Owner(os.getuid(), os.getgid()))
+    steps = command.Steps(check_mode=False)
+    client.pin("one", "198.19.88.11", "ssh-ed25519 AAAA one", "root", steps)
+    client.pin("two", "198.19.88.12", "ssh-ed25519 BBBB two", "ubuntu", steps)
+    for name, user in (("one", "root"), ("two", "ubuntu")):
+        said = subprocess.run(
+            ["ssh", "-G", "-F", tmp_path / "config", name],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        assert f"user {user}" in said
+    before = len(steps.actions)
+    client.pin("two", "198.19.88.12", "ssh-ed25519 BBBB two", "ubuntu", steps)
+    assert len(steps.actions) == before
+    # The same host as a container.
+    client.pin("two", "198.19.88.12", "ssh-ed25519 BBBB two", "root", steps)
+    assert "ubuntu" not in (tmp_path / "config").read_text()
+
+
+def test_a_record_of_an_earlier_edition_is_a_containers(tmp_path):
+    records = importlib.import_module("serverbench_lab.records")
+    (tmp_path / "host.json").write_text(
+        '{"release": "trixie", "base": "trixie-1", "layers": [], "address": "198.19.88.11",'
+        ' "subnet": "198.19.88.0/24", "bridge": "sblabt0"}'
+    )
+    assert records.Record.read(tmp_path / "host.json").kind == "container"
+
+
+def test_a_layer_of_the_other_kind_is_refused_by_name(tmp_path):
+    records = importlib.import_module("serverbench_lab.records")
+    layers = importlib.import_module("serverbench_lab.layers")
+    keys = importlib.import_module("serverbench_lab.keys")
+    command = importlib.import_module("serverbench_lab.command")
+
+    def wanted(kind, release):
+        return records.Wanted(
+            name="one",
+            kind=kind,
+            address="198.19.88.11",
+            subnet="198.19.88.0/24",
+            bridge="sblabt0",
+            release=release,
+            cpus=2,
+            memory_bytes=2 * GIB,
+            layer="mine",
+            nameservers=(),
+            root_dir=tmp_path,
+            ssh_dir=tmp_path / "ssh",
+            owner=keys.Owner(0, 0),
+            boot_timeout_s=60,
+            accelerator="auto",
+        )
+
+    steps = command.Steps(check_mode=False)
+    record = records.Record("trixie", "trixie_vm-1", (), "198.19.88.11", "", "", "vm")
+    layers.Layers(wanted("vm", "trixie"), steps).save(record, lambda _target: None)
+    assert layers.Layers(wanted("vm", "trixie"), steps).find().layers == ("mine-1",)
+    for kind, release in (("container", "trixie"), ("vm", "bookworm")):
+        with pytest.raises(command.LabError, match="lab_host_kind"):
+            layers.Layers(wanted(kind, release), steps).find()
 
 
 def test_cgroup_hierarchies_are_told_apart():

@@ -9,16 +9,18 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.serverbench_lab import preflight
 from ansible.module_utils.serverbench_lab.command import LabError, Steps
-from ansible.module_utils.serverbench_lab.host import LabHost, Wanted
+from ansible.module_utils.serverbench_lab.host import LabHost
 from ansible.module_utils.serverbench_lab.keys import Owner
+from ansible.module_utils.serverbench_lab.records import Wanted
 
 DOCUMENTATION = r"""
 ---
 module: lab_host
 short_description: Keep a throw-away systemd host on this machine
 description:
-  - Builds a Debian root with mmdebstrap, starts it with systemd-nspawn under CPU and memory limits
-    that hold, on a bridge of its own, and waits until its sshd answers.
+  - Builds a Debian root with mmdebstrap, starts it with systemd-nspawn or, as a virtual machine,
+    with QEMU, with CPU and memory limits that hold, on a bridge of its own, and waits until its
+    sshd answers.
   - Takes over this machine's package sources, certificate authorities, pip settings and name
     servers, so that apt and pip work inside.
 options:
@@ -31,6 +33,11 @@ options:
     default: present
     type: str
   name: {description: The host's name., type: str}
+  kind:
+    description: A container of systemd-nspawn, or a virtual machine of QEMU with its own kernel.
+    choices: [container, vm]
+    default: container
+    type: str
   address: {description: Its IPv4 address, in O(subnet)., type: str}
   subnet: {description: The lab's subnet; its first address is this machine's., type: str}
   bridge: {description: The lab's bridge., type: str}
@@ -44,6 +51,11 @@ options:
   owner_uid: {description: The user who runs Ansible., type: int}
   owner_gid: {description: That user's group., type: int}
   boot_timeout_s: {description: How long to wait for sshd., type: float, default: 60}
+  accelerator:
+    description: What runs the guest's code; C(auto) takes KVM where a trial shows that it works.
+    choices: [auto, kvm, tcg]
+    default: auto
+    type: str
 attributes:
   check_mode: {description: Says what it would do., support: full}
 author: [serverbench]
@@ -93,6 +105,7 @@ def main() -> None:
                 "default": "present",
             },
             "name": {},
+            "kind": {"choices": ["container", "vm"], "default": "container"},
             "address": {},
             "subnet": {},
             "bridge": {},
@@ -106,6 +119,7 @@ def main() -> None:
             "owner_uid": {"type": "int"},
             "owner_gid": {"type": "int"},
             "boot_timeout_s": {"type": "float", "default": 60.0},
+            "accelerator": {"choices": ["auto", "kvm", "tcg"], "default": "auto"},
         },
         required_if=[
             ("state", state, _NEEDED) for state in ("present", "absent", "reset", "saved", "purged")
@@ -114,10 +128,10 @@ def main() -> None:
     )
     given = module.params
     if given["state"] == "checked":
-        seen = preflight.look()
+        seen = preflight.look(given["kind"])
         if seen["problems"]:
             module.fail_json(
-                msg=f"This machine cannot carry the lab host. It lacks: "
+                msg=f"This machine cannot carry the lab host ({given['kind']}). It lacks: "
                 f"{'; '.join(seen['problems'])}. To benchmark this machine itself, use "
                 f"`-i inventory/localhost`.",
                 **seen,
@@ -128,6 +142,7 @@ def main() -> None:
         host = LabHost(
             Wanted(
                 name=given["name"],
+                kind=given["kind"],
                 address=given["address"],
                 subnet=str(ipaddress.IPv4Network(given["subnet"])),
                 bridge=given["bridge"],
@@ -140,6 +155,7 @@ def main() -> None:
                 ssh_dir=Path(given["ssh_dir"]).resolve(),
                 owner=Owner(given["owner_uid"], given["owner_gid"]),
                 boot_timeout_s=given["boot_timeout_s"],
+                accelerator=given["accelerator"],
             ),
             steps,
         )

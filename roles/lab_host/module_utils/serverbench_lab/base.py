@@ -1,22 +1,25 @@
-"""The base: one Debian root per release, built once, shared by every lab host of that release."""
+"""The base: what lab hosts of one kind and release share, built once; here, its Debian root."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from . import inherit
 from .command import delete_tree, locked, run, write
+from .records import flavour
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from .command import Steps
 
 # What a bare cloud host has, and not one package more: what the roles forget to install must fail.
-PACKAGES = (
+_PACKAGES = (
     "ca-certificates",
     "dbus",
     "iproute2",
@@ -40,33 +43,43 @@ PermitRootLogin prohibit-password
 HostKey /etc/ssh/ssh_host_ed25519_key
 """
 _BUILD_TIMEOUT_S = 1200
+# A virtual machine brings a kernel, lets you in as a cloud's does, unprivileged with sudo, and has
+# what the unattended upgrades of clouds' images bring along.
+_PACKAGES_OF_KIND = {
+    "container": (),
+    "vm": ("initramfs-tools", "kmod", "linux-image-cloud-amd64", "python3-apt", "sudo", "udev"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """All that goes into a base; two bases with the same recipe are the same."""
 
+    kind: str
     release: str
     packages: tuple[str, ...]
     sources: tuple[str, ...]
     apt_options: tuple[str, ...]
     certificates: dict[str, str]
     pip_configuration: str
-    # Raise it when what `_finish` does changes.
+    # Raise it when what is done to the root changes.
     edition: int = 1
 
     @property
     def name(self) -> str:
-        """The base's folder: the release and a fingerprint of the whole recipe."""
+        """The base's folder: its flavour and a fingerprint of the whole recipe."""
         text = json.dumps(asdict(self), sort_keys=True)
-        return f"{self.release}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return (
+            f"{flavour(self.kind, self.release)}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        )
 
 
-def recipe_for(release: str, owner_uid: int) -> Recipe:
-    """Read from this machine what a base of this release is to be made of."""
+def recipe_for(kind: str, release: str, owner_uid: int) -> Recipe:
+    """Read from this machine what a base of this kind and release is to be made of."""
     return Recipe(
+        kind=kind,
         release=release,
-        packages=PACKAGES,
+        packages=(*_PACKAGES, *_PACKAGES_OF_KIND[kind]),
         sources=tuple(inherit.apt_sources(release)),
         apt_options=tuple(inherit.apt_proxy_options()),
         certificates=inherit.certificates(),
@@ -74,34 +87,38 @@ def recipe_for(release: str, owner_uid: int) -> Recipe:
     )
 
 
-def ensure(folder: Path, recipe: Recipe, steps: Steps) -> Path:
-    """Return the base, building it if it is not there yet.
+def ensure(
+    folder: Path, recipe: Recipe, build: Callable[[Path, Recipe], None], steps: Steps
+) -> str:
+    """Return the base's name, having it built if it is not there yet.
 
     Two lab hosts that start together build it once: the second waits for the first.
     """
     root = folder / recipe.name
     if root.is_dir():
-        return root
+        return recipe.name
     if steps.check_mode:
         steps.take(f"Build the base {recipe.name}")
-        return root
+        return recipe.name
     with locked(folder / ".lock", _BUILD_TIMEOUT_S):
         if root.is_dir():
-            return root
+            return recipe.name
         # Whoever holds the lock is the only builder, so what is half built was given up.
         for remains in folder.glob(".building-*"):
             delete_tree(remains)
         steps.take(f"Build the base {recipe.name}")
         with steps.timed("base"):
             building = folder / f".building-{recipe.name}"
-            _bootstrap(building, recipe)
-            _finish(building, recipe)
+            build(building, recipe)
             building.rename(root)
-    return root
+    return recipe.name
 
 
-def _bootstrap(root: Path, recipe: Recipe) -> None:
+def bootstrap(root: Path, recipe: Recipe, before: Path | None = None) -> None:
+    """Install Debian into a folder, over the files of `before`."""
     options = [f"--aptopt={line}" for line in recipe.apt_options]
+    if before is not None:
+        options.append(f'--setup-hook=cp -a {shlex.quote(str(before))}/. "$1"')
     run(
         [
             "mmdebstrap",
@@ -120,7 +137,8 @@ def _bootstrap(root: Path, recipe: Recipe) -> None:
     )
 
 
-def _finish(root: Path, recipe: Recipe) -> None:
+def settle(root: Path, recipe: Recipe) -> None:
+    """Have the root trust, and be reached, as a lab host is."""
     for name, content in recipe.certificates.items():
         write(root / "usr/local/share/ca-certificates" / name, content)
     if recipe.certificates:

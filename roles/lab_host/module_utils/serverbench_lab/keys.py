@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .command import Steps
 
+_LOGIN = "root"
 HOST_KEY_NAME = "ssh_host_ed25519_key"
 
 
@@ -62,9 +63,12 @@ class ClientKeys:
         """The half that lab hosts let in."""
         return self.private.with_suffix(".pub")
 
-    def pin(self, name: str, address: str, public_key: str, steps: Steps) -> None:
+    def pin(self, name: str, address: str, public_key: str, login: str, steps: Steps) -> None:
         """Make the host of this name, at this address, be known by this key and no other."""
         line = f"{address},{name} {' '.join(public_key.split()[:2])}"
+        if login != _LOGIN:
+            # What follows the key is a comment to ssh; here it says whom to log in as.
+            line += f" {login}"
         old = self._lines()
         taken = {name, address}
         new = [*(kept for kept in old if not taken & set(_names(kept))), line]
@@ -88,9 +92,10 @@ class ClientKeys:
         stanzas = []
         for line in lines:
             address, *names = _names(line)
-            stanzas += [f"Host {name}\n  HostName {address}\n" for name in names]
+            login = (line.split()[3:] or [_LOGIN])[0]
+            stanzas += [f"Host {name}\n  HostName {address}\n  User {login}\n" for name in names]
         stanzas.append(
-            f'Host *\n  User root\n  IdentityFile "{self.private}"\n  IdentitiesOnly yes\n'
+            f'Host *\n  IdentityFile "{self.private}"\n  IdentitiesOnly yes\n'
             f'  UserKnownHostsFile "{self.known_hosts}"\n  StrictHostKeyChecking yes\n'
         )
         config = self.folder / "config"

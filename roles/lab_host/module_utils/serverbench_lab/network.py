@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 from dataclasses import dataclass
@@ -166,11 +167,23 @@ def interface_of(machine: str) -> str | None:
     return None
 
 
-def cable_configuration(address: str, network: Network, mtu: int) -> str:
+def plug_tap(machine: str, bridge: str) -> str:
+    """Make an interface for a virtual machine's network card and plug it into the bridge.
+
+    It is named as nspawn's are found: by the alias, since the name may be too long for the kernel.
+    """
+    name = f"vb-{hashlib.sha256(machine.encode()).hexdigest()[:12]}"
+    run(["ip", "tuntap", "add", "dev", name, "mode", "tap"])
+    run(["ip", "link", "property", "add", "dev", name, "altname", f"vb-{machine}"])
+    run(["ip", "link", "set", name, "mtu", str(inherit.uplink_mtu()), "master", bridge, "up"])
+    return name
+
+
+def cable_configuration(interface: str, address: str, network: Network, mtu: int) -> str:
     """Write systemd-networkd's file for the lab host's end of the cable."""
     return (
         "# Written by serverbench's role lab_host at every start.\n"
-        "[Match]\nName=host0\n\n"
+        f"[Match]\nName={interface}\n\n"
         f"[Link]\nMTUBytes={mtu}\n\n"
         f"[Network]\nAddress={address}/{network.subnet.prefixlen}\nGateway={network.gateway}\n"
         "LinkLocalAddressing=no\nIPv6AcceptRA=no\n"

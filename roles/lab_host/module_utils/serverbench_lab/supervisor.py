@@ -1,4 +1,4 @@
-"""Starting nspawn under limits that really hold, and ending it; by cgroup v1 or by systemd."""
+"""Running a lab host's program under limits that really hold; by cgroup v1 or by systemd."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ _ENVIRONMENT = {
     "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
 }
 _KILL_TIMEOUT_S = 15
+# The programs that run lab hosts, a kind each.
+_PROGRAMS = (b"systemd-nspawn", b"qemu-system-x86_64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,19 @@ class Limits:
         return ",".join(map(str, sorted(self.cpus)))
 
 
-def choose_limits(cpus: int, memory_bytes: int) -> Limits:
+def choose_cpus(count: int) -> frozenset[int]:
     """Take the first CPUs this process may use; every lab host gets the same ones.
 
     Raises:
         LabError: there are fewer.
     """
     allowed = sorted(os.sched_getaffinity(0))
-    if len(allowed) < cpus:
+    if len(allowed) < count:
         raise LabError(
-            f"lab_host_cpus is {cpus}, and this machine has only {len(allowed)}; "
+            f"lab_host_cpus is {count}, and this machine has only {len(allowed)}; "
             f"set lab_host_cpus to at most {len(allowed)}"
         )
-    return Limits(frozenset(allowed[:cpus]), memory_bytes)
+    return frozenset(allowed[:count])
 
 
 def parse_cpu_list(text: str) -> frozenset[int]:
@@ -129,7 +131,7 @@ class Supervisor(ABC):
 
     @abstractmethod
     def start(self, argv: Sequence[str], limits: Limits, log: Path) -> None:
-        """Start nspawn under limits, detached from this process."""
+        """Start the lab host's program under limits, detached from this process."""
 
     @abstractmethod
     def limits(self) -> Limits | None:
@@ -153,19 +155,19 @@ class Supervisor(ABC):
         return found
 
     def leader(self) -> int | None:
-        """Nspawn's process id; None when it is gone, whether or not its payload is."""
+        """The process id of nspawn or QEMU; None when it is gone, whether or not its payload is."""
         everyone = self.processes()
         for pid in everyone:
             with suppress(OSError):
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 # nspawn forks a child of the same name before it becomes the payload's init.
                 parent = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-                if words[0].endswith(b"systemd-nspawn") and parent not in everyone:
+                if words[0].endswith(_PROGRAMS) and parent not in everyone:
                     return pid
         return None
 
-    def power_off(self, timeout_s: float) -> bool:
-        """Shut the lab host down in order; false when it was not gone in time."""
+    def terminate(self, timeout_s: float) -> bool:
+        """Send the program SIGTERM; false when not everything was gone in time."""
         leader = self.leader()
         if leader is not None:
             with suppress(ProcessLookupError):
@@ -173,7 +175,7 @@ class Supervisor(ABC):
         return leader is not None and wait_until(lambda: not self.processes(), timeout_s)
 
     def kill(self) -> None:
-        """End what is left, for a lab host that did not power off or lost its nspawn.
+        """End what is left, for a lab host that did not power off or lost its program.
 
         Raises:
             LabError: the kernel could not end it.
@@ -209,7 +211,7 @@ class CgroupV1Supervisor(Supervisor):
         return self._unified
 
     def start(self, argv: Sequence[str], limits: Limits, log: Path) -> None:
-        """Let a shell enter the groups and become nspawn, so that nothing runs outside them."""
+        """Let a shell enter the groups and become the program: nothing runs outside them."""
         self.set_limits(limits)
         groups = [str(path) for path in (self._memory, self._cpuset, self._unified)]
         with log.open("w") as output:
@@ -291,7 +293,7 @@ class SystemdSupervisor(Supervisor):
         return unified / said.strip().lstrip("/") if said.strip() and unified else None
 
     def start(self, argv: Sequence[str], limits: Limits, log: Path) -> None:
-        """Have systemd start nspawn with the limits as the service's properties."""
+        """Have systemd start it with the limits as the service's properties."""
         properties = [
             *self._properties(limits),
             "MemorySwapMax=0",
