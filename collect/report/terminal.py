@@ -93,10 +93,7 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
         _print_endpoint(console, host, endpoint)
     if host.ladders:
         _print_ladders(console, host)
-    if host.proxies:
-        _print_title(console, words.PROXIES_TITLE)
-        for found in host.proxies:
-            _print_item(console, "-", proxy_cost(found))
+    _print_proxies(console, host)
     console.print()
     for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
         console.print(Text(legend, style="dim"))
@@ -151,6 +148,14 @@ def _print_left_out(console: Console, host: HostReport) -> None:
         by_reason.setdefault(words.why_left_out(line), []).append(trial_id)
     for (seen, remedy), trial_ids in by_reason.items():
         _print_item(console, words.LEFT_OUT_MARK, f"{', '.join(trial_ids)}: {seen} {remedy}")
+
+
+def _print_proxies(console: Console, host: HostReport) -> None:
+    if not host.proxies:
+        return
+    _print_title(console, words.PROXIES_TITLE)
+    for found in host.proxies:
+        _print_item(console, "-", proxy_cost(found))
 
 
 def _print_title(console: Console, title: str) -> None:
