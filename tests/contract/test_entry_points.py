@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -46,6 +48,25 @@ def test_a_wrong_variable_is_refused_before_a_host_is_touched():
     assert run.returncode != 0
     (line,) = failures(run)
     assert "bench_blocks: got 'x'; accepted: a whole number" in line
+    assert "nonexistent" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ("app_source=/no/such/project", "app_source: /no/such/project: no such folder"),
+        ("app_requirements=none.txt", "app_requirements: got 'none.txt', which is no file in"),
+        ('{"app_environment": {"A B": "canary"}}', "app_environment: got the name 'A B'; accepted"),
+    ],
+)
+def test_a_wrong_project_is_refused_before_a_host_is_touched(variables, message):
+    run = playbook(
+        "bench.yml", "-i", "inventory/tencent", "-e", "ansible_host=127.0.0.1", "-e", variables
+    )
+    assert run.returncode != 0
+    (line,) = failures(run)
+    assert message in line
+    assert "canary" not in run.stdout + run.stderr
     assert "nonexistent" not in run.stdout + run.stderr
 
 

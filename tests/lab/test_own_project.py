@@ -43,7 +43,7 @@ def git(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    """The foreign project at the tag v1, with a package that one index alone has; main is broken."""
+    """The foreign project at tag v1, with a package that one index alone has; main is broken."""
     folder = tmp_path_factory.mktemp("origin") / "noticeboard"
     shutil.copytree(REPO / "tests/foreign_project", folder)
     about = folder / "pyproject.toml"
