@@ -16,7 +16,8 @@ FOLDERS = ["/etc", "/opt", "/usr/local", "/var/lib", "/var/cache", "/root", "/sr
 PASSING = (
     "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-",
     "/etc/ld.so.cache",
-    "/var/lib/apt/lists", "/var/lib/apt/periodic", "/var/cache/apt/pkgcache.bin",
+    "/var/cache/apt/archives/partial", "/var/lib/apt/lists", "/var/lib/apt/periodic",
+    "/var/cache/apt/pkgcache.bin",
     "/var/cache/apt/srcpkgcache.bin", "/var/cache/debconf", "/var/cache/ldconfig",
     "/var/cache/man",
     "/var/lib/dpkg/lock", "/var/lib/dpkg/available", "/var/lib/dpkg/triggers",

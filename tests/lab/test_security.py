@@ -74,7 +74,7 @@ def planted(deployed, scratch, tmp_path_factory):
         env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout

@@ -59,7 +59,7 @@ def bench(inventory, results, *arguments):
         env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 

@@ -68,9 +68,11 @@ class Host:
         """Remember where to run commands."""
         self.module = module
 
-    def said(self, *command: str) -> list[str]:
+    def said(self, *command: str, **environment: str) -> list[str]:
         """Run a command and return its lines; one that fails ends the module."""
-        _, out, _ = self.module.run_command(list(command), check_rc=True, environ_update=QUIET)
+        _, out, _ = self.module.run_command(
+            list(command), check_rc=True, environ_update=QUIET | environment
+        )
         return [line for line in str(out).splitlines() if line]
 
     def installed(self) -> dict[str, str]:
@@ -92,7 +94,10 @@ class Host:
             elsewhere = f"--option=Dir::State::extended_states={records}"
             if automatic:
                 self.said("apt-mark", elsewhere, "auto", *automatic)
-            lines = self.said(*AUTOREMOVE, elsewhere)
+            # In /etc/apt/apt.conf.d postgresql-common tells apt never to do without a server.
+            settings = Path(folder) / "apt.conf"
+            settings.write_text('Dir::Etc::Parts "/dev/null";\n')
+            lines = self.said(*AUTOREMOVE, elsewhere, APT_CONFIG=str(settings))
         return {line.split()[1] for line in lines if line.startswith("Remv ")}
 
 
