@@ -51,6 +51,16 @@ async def sleeps(_request):
     return HttpResponse("slept")
 
 
+async def reads_in_pieces(_request):
+    count = 0
+    async for _ in Movie.objects.order_by("id").aiterator(chunk_size=10):
+        count += 1
+        if count == 20:
+            started.set()
+            await sync_to_async(release.wait, thread_sensitive=False)(10)
+    return HttpResponse(str(count))
+
+
 def fails(_request):
     raise LookupError("on purpose")
 
@@ -99,6 +109,7 @@ urlpatterns = [
     path("database", database),
     path("locals/<str:name>", locals_kept),
     path("sleeps", sleeps),
+    path("reads-in-pieces", reads_in_pieces),
     path("fails", fails),
     path("breaks-database", breaks_database),
     path("nested", nested),

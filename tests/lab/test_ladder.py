@@ -34,7 +34,8 @@ def test_the_ladder_says_where_the_time_goes(deployed, tmp_path):
         bench_results_dir=str(tmp_path),
         **VARIABLES,
     )
-    assert "Where the processor time of a request goes" in run.stdout
+    report = (tmp_path / "ladder" / "report.md").read_text()
+    assert "Where the processor time of a request goes" in report
     # The units that serve without the ladder are not touched.
     assert not [t for t in run.tasks if t["task"].endswith("unit of uwsgi-wsgi")]
     (host,) = build_report(load_run(tmp_path / "ladder")).hosts
