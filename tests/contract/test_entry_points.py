@@ -55,6 +55,42 @@ def test_a_wrong_variable_is_refused_before_a_host_is_touched():
     assert "nonexistent" not in run.stdout + run.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("deploy.yml", "server=granain", "server: got 'granain'; accepted: uwsgi, gunicorn"),
+        ("deploy.yml", "profile=tuned", "profile: got 'tuned' without a server"),
+        ("bench.yml", "server=granian", "server: got 'granian'; accepted by deploy.yml alone"),
+        ("bench.yml", "app_release=abc", "app_release: got 'abc'; accepted by deploy.yml alone"),
+    ],
+)
+def test_a_service_that_cannot_be_is_refused_before_a_host_is_touched(name, given, words):
+    run = playbook(name, "-i", "inventory/tencent", "-e", "ansible_host=127.0.0.1", "-e", given)
+    assert run.returncode != 0
+    (line,) = failures(run)
+    assert words in line
+    assert "nonexistent" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ("app_source=/no/such/project", "app_source: /no/such/project: no such folder"),
+        ("app_requirements=none.txt", "app_requirements: got 'none.txt', which is no file in"),
+        ('{"app_environment": {"A B": "canary"}}', "app_environment: got the name 'A B'; accepted"),
+    ],
+)
+def test_a_wrong_project_is_refused_before_a_host_is_touched(variables, message):
+    run = playbook(
+        "bench.yml", "-i", "inventory/tencent", "-e", "ansible_host=127.0.0.1", "-e", variables
+    )
+    assert run.returncode != 0
+    (line,) = failures(run)
+    assert message in line
+    assert "canary" not in run.stdout + run.stderr
+    assert "nonexistent" not in run.stdout + run.stderr
+
+
 def test_root_playbooks_are_two_lines():
     for path in ROOT.glob("*.yml"):
         if not path.name.startswith("."):

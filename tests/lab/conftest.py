@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from labkit import BENCH_HOSTS, BENCH_NETWORK, REPO, run_playbook
+
+# Units as the roles render them, where a whole playbook would take too long.
+sys.path.append(str(REPO / "tests/rendered"))
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -70,11 +70,13 @@ class FakeHost:
         for name in releases:
             folder = self.places.root_dir / "releases" / name
             folder.mkdir()
-            (folder / ".complete-v").touch()
+            (folder / f".complete-v-{name}").touch()
             venv = self.places.root_dir / "venvs" / f"v-{name}"
             venv.mkdir()
             (venv / ".complete").touch()
-            (folder / ".venv").symlink_to(venv)
+            # Where the project lies deeper in its release, so does the link.
+            (folder / "backend").mkdir()
+            (folder / "backend/.venv").symlink_to(venv)
             self.ages += 1
             os.utime(folder, (self.ages, self.ages))
 
