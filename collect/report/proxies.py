@@ -11,7 +11,7 @@ from collect.report import text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from collect.model import Plan, Trial, Variant
+    from collect.model import Order, Plan, Trial, Variant
     from collect.report.ranking import EndpointReport
     from collect.stats import Interval
 
@@ -48,6 +48,7 @@ class ProxyCost:
     direct: Variant | None
     """The same server with the same settings and no proxy; None where the plan has none."""
     endpoints: tuple[EndpointCost, ...]
+    order: Order
 
 
 def proxy_costs(
@@ -65,6 +66,7 @@ def proxy_costs(
             variant,
             direct := _partner(plan, variant),
             tuple(_cost(part, variant, direct, used) for part in endpoints),
+            plan.order,
         )
         for variant in plan.variants
         if variant.proxy != "none" and variant.twin_of is None
@@ -80,6 +82,8 @@ def proxy_cost(found: ProxyCost) -> str:
         said = f"{who}{variant.server}-{variant.interface}: nothing to compare it with."
     else:
         said = f"{who}{text.one_line(found.direct.id)} {_says(found.endpoints)}."
+        if found.order == "sequential":
+            said += " In sequential order that may be the hour's doing."
     return f"{said}{_takes(found.endpoints)}"
 
 

@@ -206,7 +206,7 @@ def amount(ratio, low, high, *, is_told):
     rps = Interval(ratio, low, high)
     cost = EndpointCost("health", rps, is_told, None, None)
     direct, variant = factory.variants([DIRECT, NGINX])
-    return proxy_cost(ProxyCost(variant, direct, (cost,)))
+    return proxy_cost(ProxyCost(variant, direct, (cost,), "interleaved"))
 
 
 @pytest.mark.parametrize(
