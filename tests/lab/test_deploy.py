@@ -303,6 +303,7 @@ def start_run(host, run_id):
         "bench_blocks": 2,
         "bench_decide": None,
         "bench_twin": False,
+        "bench_ladder": False,
         "bench_load": {
             "threads": 1,
             "connections": 4,
@@ -311,6 +312,7 @@ def start_run(host, run_id):
             "timeout_s": 10,
         },
         "bench_run_id": run_id,
+        "proxy_port": 9878,
     }
     now = "2026-01-01T00:00:00+00:00"
     plan = plan_from_variables(variables, host=host, cores=2, created_at=now)
