@@ -14,6 +14,7 @@ from collect.report.cautions import cautions
 from collect.report.course import Line, course
 from collect.report.ladder import Ladder, ladders
 from collect.report.next_steps import Findings, next_steps
+from collect.report.proxies import ProxyCost, lonely, proxy_costs
 from collect.report.ranking import EndpointReport, rank_endpoint
 from collect.report.settings import Settings, settings_of
 from collect.report.together import TogetherTable, same_settings, together
@@ -71,6 +72,8 @@ class HostReport:
     endpoints: tuple[EndpointReport, ...]
     ladders: tuple[Ladder, ...]
     """Where the time of a request goes, by variant; empty in a run without the ladder."""
+    proxies: tuple[ProxyCost, ...]
+    """One for each variant behind a proxy."""
     settings: Settings
     notes: tuple[Note, ...]
     trials: tuple[TrialLine, ...]
@@ -124,6 +127,8 @@ def _host(run: Run, host: HostRun) -> HostReport:
     endpoints = tuple(
         rank_endpoint(plan, endpoint, comparison, used) for endpoint in plan.endpoints
     )
+    proxies = proxy_costs(plan, endpoints, [trial for trial, _ in used])
+    unpaired = (lonely(found) for found in proxies if found.direct is None)
     left_out = tuple(line for line in lines if line.verdict.status == "invalid")
     cells = {split_attempt(trial.trial_id)[0] for trial, _ in used}
     made_good = sum(split_attempt(line.trial.trial_id)[0] in cells for line in left_out)
@@ -137,6 +142,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         course=course(host, endpoints, counts),
         endpoints=endpoints,
         ladders=ladders(plan, [trial for trial, _ in used]),
+        proxies=proxies,
         settings=settings_of(plan),
         notes=notes,
         trials=lines,
@@ -145,7 +151,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         shows_proxy=len({variant.proxy for variant in competitors}) > 1,
         shows_profile=len({variant.profile for variant in competitors}) > 1,
         shows_workers=len({variant.workers for variant in competitors}) > 1,
-        warnings=cautions(host, endpoints),
+        warnings=(*cautions(host, endpoints), *unpaired),
         next_steps=next_steps(run, host, Findings(endpoints, len(left_out) - made_good)),
     )
 

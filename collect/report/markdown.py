@@ -6,6 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from collect.report import ladder, text, together, words
+from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +60,11 @@ def _host(host: HostReport) -> Iterator[str]:
         yield from _endpoint(host, endpoint)
     if host.ladders:
         yield from _ladders(host)
-    for legend in (words.legend(host), words.MEMORY_LEGEND, words.COST_LEGEND):
+    if host.proxies:
+        yield from (f"### {words.PROXIES_TITLE}", "")
+        yield from (f"- {text.escape(proxy_cost(found))}" for found in host.proxies)
+        yield ""
+    for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
         yield from (text.escape(legend), "")
     yield from _settings(host)
     if host.notes:

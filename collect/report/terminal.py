@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collect.report import ladder, text, together, words
+from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,8 +93,9 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
         _print_endpoint(console, host, endpoint)
     if host.ladders:
         _print_ladders(console, host)
+    _print_proxies(console, host)
     console.print()
-    for legend in (words.legend(host), words.MEMORY_LEGEND, words.COST_LEGEND):
+    for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
         console.print(Text(legend, style="dim"))
     _print_title(console, words.NEXT_TITLE)
     for step in host.next_steps:
@@ -146,6 +148,14 @@ def _print_left_out(console: Console, host: HostReport) -> None:
         by_reason.setdefault(words.why_left_out(line), []).append(trial_id)
     for (seen, remedy), trial_ids in by_reason.items():
         _print_item(console, words.LEFT_OUT_MARK, f"{', '.join(trial_ids)}: {seen} {remedy}")
+
+
+def _print_proxies(console: Console, host: HostReport) -> None:
+    if not host.proxies:
+        return
+    _print_title(console, words.PROXIES_TITLE)
+    for found in host.proxies:
+        _print_item(console, "-", proxy_cost(found))
 
 
 def _print_title(console: Console, title: str) -> None:
@@ -330,7 +340,7 @@ def _trials_table(host: HostReport) -> Table:
 
 def _trial_cells(line: TrialLine) -> list[Text]:
     trial = line.trial
-    wrk, memory = trial.wrk, trial.memory
+    wrk = trial.wrk
     errors = wrk.errors if wrk else None
     total = (
         errors.connect + errors.read + errors.write + errors.timeout + errors.status
@@ -343,7 +353,7 @@ def _trial_cells(line: TrialLine) -> list[Text]:
         Text(text.figure(wrk.rps if wrk else None)),
         Text(text.figure(wrk.latency_ms.mean if wrk else None)),
         Text(text.figure(wrk.latency_ms.p99 if wrk else None)),
-        Text(text.figure(text.mebibytes(memory.pss_peak_bytes if memory else None))),
+        Text(text.figure(text.mebibytes(trial.whole_pss_peak_bytes))),
         Text(text.compact(total)),
         Text(words.LEFT_OUT_MARK if line.verdict.status == "invalid" else "".join(line.marks)),
     ]

@@ -46,6 +46,11 @@ async def locals_kept(_request, name):
     return HttpResponse(f"{who} {language}")
 
 
+async def sleeps(_request):
+    await asyncio.sleep(0.2)
+    return HttpResponse("slept")
+
+
 def fails(_request):
     raise LookupError("on purpose")
 
@@ -93,6 +98,7 @@ urlpatterns = [
     path("async-thread", async_thread),
     path("database", database),
     path("locals/<str:name>", locals_kept),
+    path("sleeps", sleeps),
     path("fails", fails),
     path("breaks-database", breaks_database),
     path("nested", nested),

@@ -72,6 +72,25 @@ def test_a_service_that_cannot_be_is_refused_before_a_host_is_touched(name, give
     assert "nonexistent" not in run.stdout + run.stderr
 
 
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ("app_source=/no/such/project", "app_source: /no/such/project: no such folder"),
+        ("app_requirements=none.txt", "app_requirements: got 'none.txt', which is no file in"),
+        ('{"app_environment": {"A B": "canary"}}', "app_environment: got the name 'A B'; accepted"),
+    ],
+)
+def test_a_wrong_project_is_refused_before_a_host_is_touched(variables, message):
+    run = playbook(
+        "bench.yml", "-i", "inventory/tencent", "-e", "ansible_host=127.0.0.1", "-e", variables
+    )
+    assert run.returncode != 0
+    (line,) = failures(run)
+    assert message in line
+    assert "canary" not in run.stdout + run.stderr
+    assert "nonexistent" not in run.stdout + run.stderr
+
+
 def test_root_playbooks_are_two_lines():
     for path in ROOT.glob("*.yml"):
         if not path.name.startswith("."):

@@ -65,6 +65,8 @@ def run_playbook(
             cmdline="--check --diff" if check else None,
             envvars={
                 "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
+                # ansible-runner's own default is False, which the kit refuses.
+                "ANSIBLE_HOST_KEY_CHECKING": "True",
                 "PATH": f"{REPO / '.venv/bin'}:{os.environ['PATH']}",
             },
             quiet=True,

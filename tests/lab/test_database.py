@@ -42,7 +42,7 @@ python3 - "$@" <<'END'
 import json, sys, time, urllib.request
 answers = {}
 for path in sys.argv[1:]:
-    for attempt in range(100):
+    for attempt in range(400):
         try:
             with urllib.request.urlopen("http://127.0.0.1:9875" + path, timeout=10) as answer:
                 answers[path] = [answer.status, json.load(answer)]

@@ -48,6 +48,6 @@ def test_the_ladder_says_where_the_time_goes(deployed, tmp_path):
             "health",
             "movie",
         ]
-        # No order of the small steps: two short blocks on a busy machine. The whole is another matter.
+        # Not the order of the small steps: these are two short blocks on a busy machine.
         bare, top = found.steps[0].rung_ms, found.steps[-1].rung_ms
         assert 0 < bare < top / 5

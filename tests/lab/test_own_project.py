@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -43,7 +44,7 @@ def git(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    """The foreign project at the tag v1, with a package that one index alone has; main is broken."""
+    """The foreign project at tag v1, with a package that one index alone has; main is broken."""
     folder = tmp_path_factory.mktemp("origin") / "noticeboard"
     shutil.copytree(REPO / "tests/foreign_project", folder)
     about = folder / "pyproject.toml"
@@ -119,9 +120,9 @@ def measured(deployed, variables):
 @pytest.mark.lab
 def test_all_six_servers_serve_a_foreign_project(measured, variables):
     _, asked = measured
-    folder = f"{variables['bench_results_dir']}/foreign/{HOST}"
-    plan = load_plan(f"{folder}/plan.json")
-    trials = [load_trial(f"{folder}/trials/{trial.id}/trial.json") for trial in plan.trials]
+    folder = Path(variables["bench_results_dir"], "foreign", HOST)
+    plan = load_plan(folder / "plan.json")
+    trials = [load_trial(folder / "trials" / trial.id / "trial.json") for trial in plan.trials]
     assert {trial.server for trial in trials} == SERVERS
     assert {trial.endpoint for trial in trials} == {"about", "post"}
     for trial in trials:
@@ -203,14 +204,18 @@ def test_packages_come_from_a_mirror_until_it_is_taken_out(deployed, tmp_path):
     before = on_host(sources)
     archive = "http://deb.debian.org"
     assert archive in before
-    with serve({}, HERE, elsewhere=archive) as served:
-        first = run_playbook(play, deployed, base_apt_mirror=served.url)
-        assert first.changed[HOST] == 2  # the sources, and the lists that come from them
-        assert f"{served.url}/debian" in on_host(sources)
-        assert archive not in on_host(sources)
-        assert any("/dists/trixie-security/InRelease" in path for path in served.asked)
-        assert run_playbook(play, deployed, base_apt_mirror=served.url).changed == {}
-        wrong = run_playbook(play, deployed, expect=2, base_apt_mirror=f"{served.url}/simple/x")
-        assert "apt_mirror: " in wrong.result(HOST, "Take packages from the mirror")["msg"]
-    run_playbook(play, deployed, base_apt_mirror="")
+    try:
+        with serve({}, HERE, elsewhere=archive) as served:
+            first = run_playbook(play, deployed, base_apt_mirror=served.url)
+            assert first.result(HOST, "Take packages from the mirror")["changed"]
+            assert f"{served.url}/debian" in on_host(sources)
+            assert archive not in on_host(sources)
+            # The lists were fetched anew, from there.
+            assert any("-security/dists/" in path for path in served.asked)
+            assert run_playbook(play, deployed, base_apt_mirror=served.url).changed == {}
+            wrong = run_playbook(play, deployed, expect=2, base_apt_mirror=f"{served.url}/x")
+            assert "apt_mirror: " in wrong.result(HOST, "Take packages from the mirror")["msg"]
+            assert f"{served.url}/debian" in on_host(sources)
+    finally:
+        run_playbook(play, deployed, base_apt_mirror="")
     assert on_host(sources) == before

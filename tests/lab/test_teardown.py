@@ -63,8 +63,12 @@ def before(deployed, scratch, results):
     variables = {**SHORT, "bench_results_dir": str(results)}
     run_playbook("bench.yml", deployed, limit=scratch, **variables)
     subprocess.run(["rm", "-r", results / "last"], check=True)
-    # What a user does meanwhile: a package that stands on one of ours.
-    on_host("apt-get install -qq -y --no-install-recommends luajit >/dev/null 2>&1")
+    # A file that was replaced; and of the user a package that stands on one of ours.
+    on_host("""
+        file=$(find /etc/apt -name '*.sources' -o -name sources.list | head -n 1)
+        cp -p "$file" "$file.serverbench-before"
+        echo '# from a mirror' >> "$file"
+        apt-get install -qq -y --no-install-recommends luajit >/dev/null 2>&1""")
     layer = {"limit": scratch, "lab_host_layer": "teardown"}
     run_playbook("lab.yml", deployed, lab_host_state="saved", **layer)
     run_playbook("lab.yml", deployed, limit=scratch, lab_host_state="reset")

@@ -13,6 +13,7 @@ from collect.variants import KNOBS, expand_variants
 
 VARS = group_vars()
 PROFILES = sorted(VARS["server_profiles"])
+ALL_PAIRS = VARS["bench_matrix_all_pairs"]
 EXECUTABLES = ("uwsgi", "gunicorn", "granian", "uvicorn", "daphne", "hypercorn", "bash")
 
 
@@ -66,15 +67,81 @@ def verify(folder, names):
     return [line for line in done.stderr.splitlines() if "serverbench-" in line]
 
 
+BINDS = {"tcp": "127.0.0.1:9875", "unix": "unix:/run/serverbench/x/server.sock"}
+
+
+@pytest.mark.parametrize("bind", BINDS)
 @pytest.mark.parametrize("profile", PROFILES)
-def test_systemd_has_no_complaint(profile, home, tmp_path):
+def test_systemd_has_no_complaint(profile, bind, home, tmp_path):
     names = []
-    for variant in variants(profile).values():
-        for name, text in unit_files(variant, server_home_dir=str(home)).items():
-            (tmp_path / name).write_text(text)
-            names.append(str(tmp_path / name))
-    assert len(names) >= len(every_pair())
+    for kept in (False, True):
+        for variant in variants(profile, ALL_PAIRS, socket=kept).values():
+            files = unit_files(variant, server_home_dir=str(home), server_bind=BINDS[bind])
+            for name, text in files.items():
+                path = tmp_path / str(kept) / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text)
+                names.append(str(path))
+    assert len(names) >= 3 * len(ALL_PAIRS) - 4
     assert verify(tmp_path, names) == []
+
+
+def test_all_pairs_hold_every_interface_of_every_server():
+    assert {(p["server"], p["interface"]) for p in ALL_PAIRS} == {
+        (p["server"], p["interface"]) for p in every_pair()
+    }
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("bind", BINDS)
+def test_every_pair_listens_where_it_is_told(bind, kept):
+    for variant in variants("parity", ALL_PAIRS, socket=kept).values():
+        files = unit_files(variant, server_bind=BINDS[bind])
+        (service,) = [text for name, text in files.items() if name.endswith(".service")]
+        sockets = [text for name, text in files.items() if name.endswith(".socket")]
+        if variant["knobs"]["socket"]:
+            (unit,) = sockets
+            assert f"ListenStream={BINDS[bind].removeprefix('unix:')}\n" in unit
+            # The address is systemd's business then, and so is the folder.
+            assert BINDS[bind] not in service
+            assert "RuntimeDirectory=" not in service
+        else:
+            assert not sockets
+            words = "server.sock" if bind == "unix" else "9875"
+            assert words in service
+            assert ("\nRuntimeDirectory=serverbench/x\n" in service) == (bind == "unix")
+
+
+def test_uwsgi_speaks_its_own_protocol_where_a_proxy_does():
+    (variant,) = variants("parity", [{"server": "uwsgi", "interface": "wsgi"}]).values()
+    line = " ".join(command_line(variant, server_bind=BINDS["unix"], server_protocol="uwsgi"))
+    assert "--socket=/run/serverbench/x/server.sock --chmod-socket=660" in line
+    assert "--http" not in line
+
+
+def test_gunicorn_runs_the_worker_that_the_label_names():
+    lines = {i: " ".join(command_line(v)) for i, v in variants("parity", ALL_PAIRS).items()}
+    classes = {
+        "gunicorn-wsgi": "gthread",
+        "gunicorn-wsgi-sync": "sync",
+        "gunicorn-asgi": "asgi",
+        "gunicorn-asgi-uvicorn-worker": "uvicorn_worker.UvicornWorker",
+    }
+    for variant, worker in classes.items():
+        assert f"--worker-class={worker} " in lines[variant]
+
+
+@pytest.mark.parametrize("server", VARS["server_catalogue"])
+def test_what_loses_requests_is_stopped_in_order_on_a_kept_socket_alone(server):
+    needs_it = {"uvicorn", "daphne", "hypercorn", "gunicorn"}
+    for interface in VARS["server_catalogue"][server]["interfaces"]:
+        pair = [{"server": server, "interface": interface}]
+        for kept in (False, True):
+            (variant,) = variants("parity", pair, workers=1, socket=kept).values()
+            texts = "".join(unit_files(variant).values())
+            needed = kept and server in needs_it and (server, interface) != ("gunicorn", "wsgi")
+            assert ("ExecStop=" in texts) == needed
+            assert ("PYTHONPATH=" in texts) == needed
 
 
 def test_the_check_itself_sees_a_wrong_key(home, tmp_path):
@@ -172,7 +239,9 @@ def test_a_knob_changes_the_units_or_is_listed_as_not_honoured(server, knob):
 
 def test_every_knob_is_tried():
     by_the_shared_template = {"application", "cpu_set", "environment", "extra_arguments"}
-    assert set(CHANGES) | by_the_shared_template == set(KNOBS)
+    # Where a server binds: playbooks/group_vars/all/proxy.yml, and test_proxy_files.py.
+    by_the_playbook = {"upstream"}
+    assert set(CHANGES) | by_the_shared_template | by_the_playbook == set(KNOBS)
 
 
 def test_nasty_values_reach_the_server_unharmed():

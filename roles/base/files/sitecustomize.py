@@ -1,12 +1,12 @@
 """Stop a Python server in order: it takes no new connection, finishes those it has, then ends.
 
-The servers on asyncio close, when told to end, connections they have accepted and not read from yet,
-and Daphne and Hypercorn drop requests they are working on. On a socket that systemd keeps, none of
-these need be lost: whoever has not been accepted is served by the next instance.
+The servers on asyncio close, when told to end, connections they have accepted and not read from
+yet, and Daphne and Hypercorn drop requests they are working on. On a socket that systemd keeps none
+of these need be lost: whoever has not been accepted is served by the next instance.
 
 So units whose server needs it have this folder on PYTHONPATH, which makes every Python process of
-theirs import this module and listen for one more signal. As a program, run by systemd before it sends
-SIGTERM, it sends that signal and waits until the connections are gone:
+theirs import this module and listen for one more signal. As a program, run by systemd before it
+sends SIGTERM, it sends that signal and waits until the connections are gone:
 
     sitecustomize.py MAIN_PID LIMIT_S
 """
@@ -30,11 +30,11 @@ SETTLE_S = 0.1
 def take_nothing_new(*_: object) -> None:
     """Take every listening socket out of this process's event loops, which then accept no more."""
     listening, polls = [], []
-    for entry in os.listdir("/proc/self/fd"):
-        descriptor = int(entry)
-        # The folder was listed through a descriptor of its own, which is gone by now.
+    for entry in Path("/proc/self/fd").iterdir():
+        descriptor = int(entry.name)
+        # The folder is listed through a descriptor of its own, which may be gone.
         with contextlib.suppress(OSError):
-            target = os.readlink(f"/proc/self/fd/{entry}")
+            target = str(entry.readlink())
             if target == "anon_inode:[eventpoll]":
                 polls.append(descriptor)
             elif target.startswith("socket:") and _listens(descriptor):
@@ -72,35 +72,27 @@ def listens_for_it(pid: int) -> bool:
 
 
 def connections_of(pids: list[int]) -> set[str]:
-    """Return the sockets over which these processes are connected to clients of a listening one."""
+    """Return the sockets over which these processes are connected to their clients."""
     mine: set[str] = set()
     for pid in pids:
         with contextlib.suppress(OSError):
-            for entry in os.scandir(f"/proc/{pid}/fd"):
+            for entry in Path(f"/proc/{pid}/fd").iterdir():
                 with contextlib.suppress(OSError):
-                    target = os.readlink(entry.path)
-                    if target.startswith("socket:["):
-                        mine.add(target[8:-1])
-    established, listening = "01", "0A"
-    rows = [
-        line.split()
-        for name in ("tcp", "tcp6")
-        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
-    ]
-    ports = {row[1].rpartition(":")[2] for row in rows if row[3] == listening and row[9] in mine}
-    tcp = {
-        row[9]
-        for row in rows
-        if row[3] == established and row[1].rpartition(":")[2] in ports and row[9] in mine
-    }
-    # A unix connection that a listening one accepted bears that one's path; state 3 is connected.
-    unix = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
-    paths = {row[7] for row in unix if len(row) > 7 and row[3] == "00010000" and row[6] in mine}
-    return tcp | {
-        row[6]
-        for row in unix
-        if len(row) > 7 and row[5] == "03" and row[7] in paths and row[6] in mine
-    }
+                    mine.add(str(entry.readlink()).removeprefix("socket:[").removesuffix("]"))
+    # A client's connection has the port, or the path, of a socket that listens.
+    tcp = [*_table("tcp", 10), *_table("tcp6", 10)]
+    ports = {row[1].rpartition(":")[2] for row in tcp if row[3] == "0A" and row[9] in mine}
+    unix = _table("unix", 8)
+    paths = {row[7] for row in unix if row[3] == "00010000" and row[6] in mine}
+    return {
+        *(row[9] for row in tcp if row[3] == "01" and row[1].rpartition(":")[2] in ports),
+        *(row[6] for row in unix if row[5] == "03" and row[7] in paths),
+    } & mine
+
+
+def _table(name: str, columns: int) -> list[list[str]]:
+    rows = (line.split() for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:])
+    return [row for row in rows if len(row) >= columns]
 
 
 def stop_in_order(main_pid: int, limit_s: float) -> None:
