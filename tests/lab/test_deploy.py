@@ -129,8 +129,9 @@ def releases(tmp_path_factory):
     for name in ("new", "broken"):
         shutil.copytree(REPO / "app", folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         (folder / name / "NOTES").write_text(f"{name}\n")
-    wrong = folder / "broken/config/urls.py"
-    wrong.write_text(wrong.read_text() + '\nraise RuntimeError("planted by a test")\n')
+    # What migrate does not import: the server alone meets it.
+    for wrong in (folder / "broken/config/wsgi.py", folder / "broken/config/asgi.py"):
+        wrong.write_text(wrong.read_text() + '\nraise RuntimeError("planted by a test")\n')
     return folder
 
 
