@@ -129,8 +129,9 @@ def releases(tmp_path_factory):
     for name in ("new", "broken"):
         shutil.copytree(REPO / "app", folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         (folder / name / "NOTES").write_text(f"{name}\n")
-    wrong = folder / "broken/config/urls.py"
-    wrong.write_text(wrong.read_text() + '\nraise RuntimeError("planted by a test")\n')
+    # What migrate does not import: the server alone meets it.
+    for wrong in (folder / "broken/config/wsgi.py", folder / "broken/config/asgi.py"):
+        wrong.write_text(wrong.read_text() + '\nraise RuntimeError("planted by a test")\n')
     return folder
 
 
@@ -303,6 +304,7 @@ def start_run(host, run_id):
         "bench_blocks": 2,
         "bench_decide": None,
         "bench_twin": False,
+        "bench_ladder": False,
         "bench_load": {
             "threads": 1,
             "connections": 4,
@@ -311,6 +313,7 @@ def start_run(host, run_id):
             "timeout_s": 10,
         },
         "bench_run_id": run_id,
+        "proxy_port": 9878,
     }
     now = "2026-01-01T00:00:00+00:00"
     plan = plan_from_variables(variables, host=host, cores=2, created_at=now)
