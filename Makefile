@@ -72,13 +72,14 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@touch $@
 
 # Hashes and no index address: the same files from any mirror.
-UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 lock: $(VENV)/.dev
 	$(UV_COMPILE) --python-version 3.11 pyproject.toml --extra install -o requirements.txt
 	$(UV_COMPILE) --python-version 3.11 pyproject.toml --extra dev app/requirements.in \
 	  -c requirements.txt -c roles/server/files/requirements.in -o requirements-dev.txt
-	$(UV_COMPILE) --python-version 3.10 app/requirements.in roles/server/files/requirements.in \
-	  -o app/requirements.txt
+	$(UV_COMPILE) --python-version 3.10 app/requirements.in -o app/requirements.txt
+	$(UV_COMPILE) --python-version 3.10 roles/server/files/requirements.in -c app/requirements.txt \
+	  -o roles/server/files/requirements.txt
 
 clean:
 	rm -rf $(VENV) .build .mypy_cache .pytest_cache .ruff_cache .hypothesis

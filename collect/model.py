@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from collect.decode import decode, encode
 from collect.errors import DataError
@@ -34,6 +34,9 @@ OutcomeStatus = Literal[
     "proxy_died",  # the same of its proxy's
     "wrong_answer_after",  # status or body were wrong just after the load
 ]
+
+
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +323,31 @@ class Trial:
     proxy_figures: ProxyFigures | None
     """None without a proxy. `memory` and `cpu.server_s` do not hold it."""
     outcome: Outcome
+
+    @property
+    def whole_pss_idle_bytes(self) -> int | None:
+        """Memory before any load, the proxy's included; None where a part of it is unknown."""
+        own = self.memory.pss_idle_bytes if self.memory else None
+        beside = self.proxy_figures.pss_idle_bytes if self.proxy_figures else None
+        return self._whole(own, beside)
+
+    @property
+    def whole_pss_peak_bytes(self) -> int | None:
+        """The same at its peak; server and proxy need not have peaked at the same moment."""
+        own = self.memory.pss_peak_bytes if self.memory else None
+        beside = self.proxy_figures.pss_peak_bytes if self.proxy_figures else None
+        return self._whole(own, beside)
+
+    @property
+    def whole_cpu_s(self) -> float | None:
+        """CPU time while load ran, the proxy's included; None where a part of it is unknown."""
+        own = self.cpu.server_s if self.cpu else None
+        return self._whole(own, self.proxy_figures.cpu_s if self.proxy_figures else None)
+
+    def _whole(self, own: _Number | None, beside: _Number | None) -> _Number | None:
+        if self.proxy == "none":
+            return own
+        return None if own is None or beside is None else own + beside
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
 """Pack what travels to a host: the runner as one file, and releases of a Django project.
 
     python -m collect.pack runner --output FILE
-    python -m collect.pack release SOURCE --output-dir DIR
 
-Both print one line of JSON. The same sources give the same bytes, so that a deploy that has nothing
-to do can tell so by a name or a checksum.
+prints one line of JSON; `collect.project` packs releases. The same sources give the same bytes, so
+that a deploy that has nothing to do can tell so by a name or a checksum.
 """
 
 from __future__ import annotations
@@ -26,10 +25,11 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from collect.checkout import git_environment
 from collect.errors import DataError, ServerbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _PACKAGE = Path(__file__).parent
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # The earliest a zip can hold.
@@ -51,12 +51,21 @@ _ID_DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file or symbolic link of a release; `name` is relative, with slashes."""
+    """A file or symbolic link of a release; `name` is relative, with slashes.
+
+    `content` is a file's bytes, or where to read them.
+    """
 
     name: str
-    path: Path
+    content: Path | bytes
     executable: bool
     link: str | None
+
+    def read(self) -> bytes:
+        """Return the bytes of a file, or those of the path a link leads to."""
+        if self.link is not None:
+            return os.fsencode(self.link)
+        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
 
 
 def pack_runner(output: Path) -> dict[str, Any]:
@@ -80,8 +89,8 @@ def pack_runner(output: Path) -> dict[str, Any]:
     return {"path": str(output), "sha256": digest, "changed": changed}
 
 
-def pack_release(source: Path, output_dir: Path) -> dict[str, Any]:
-    """Write a project folder as `<id>.tar.gz`; the id comes from names, modes and contents.
+def read_project(source: Path) -> tuple[Entry, ...]:
+    """Return what of a project folder belongs to a release, sorted by name.
 
     Left out: .git, virtual environments, node_modules, compiled Python, db.sqlite3, and what git
     ignores if the folder is in a checkout.
@@ -90,16 +99,30 @@ def pack_release(source: Path, output_dir: Path) -> dict[str, Any]:
         DataError: the folder is missing or empty, or a symbolic link leads out of it.
     """
     if not source.is_dir():
-        raise DataError(f"{source}: no such folder; accepted: a folder with a Django project")
-    entries = sorted(_entries(source.resolve()), key=lambda entry: os.fsencode(entry.name))
+        raise DataError(
+            f"app_source: {source}: no such folder; accepted: a folder with a Django project"
+        )
+    entries = _sorted(_entries(source.resolve()))
     if not entries:
-        raise DataError(f"{source}: holds no file to deploy (is all of it ignored by git?)")
+        raise DataError(
+            f"app_source: {source}: holds no file to deploy (is all of it ignored by git?)"
+        )
+    return entries
+
+
+def pack_release(entries: Sequence[Entry], output_dir: Path) -> dict[str, Any]:
+    """Write a release as `<id>.tar.gz`; the id comes from names, modes and contents."""
+    entries = _sorted(entries)
     release = _content_id(entries)
     path = output_dir / f"{release}.tar.gz"
     changed = not path.is_file()
     if changed:
         _replace(path, _archive(entries), 0o644)
     return {"id": release, "path": str(path), "files": len(entries), "changed": changed}
+
+
+def _sorted(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(sorted(entries, key=lambda entry: os.fsencode(entry.name)))
 
 
 def _runner_files() -> set[Path]:
@@ -187,11 +210,14 @@ def _git_names(root: Path) -> list[str] | None:
         ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard", "-z"],
         check=False,
         capture_output=True,
+        env=git_environment(),
     )
     if done.returncode != 0:
         # Not a walk instead: it would take along what git ignores, such as a file of secrets.
         why = " ".join(done.stderr.decode("utf-8", "replace").split())
-        raise DataError(f"{root}: is in the checkout {checkout}, but git cannot list it: {why}")
+        raise DataError(
+            f"app_source: {root} is in the checkout {checkout}, but git cannot list it: {why}"
+        )
     names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
     # A folder that is itself ignored (a build folder, a test's scratch folder) has no rules inside.
     return [name.rstrip("/") for name in dict.fromkeys(names)] or None
@@ -224,8 +250,8 @@ def _checked_link(root: Path, path: Path) -> str:
     target = os.readlink(path)  # noqa: PTH115 - the text as it stands, not a Path made of it
     if os.path.isabs(target) or not path.resolve().is_relative_to(root):  # noqa: PTH117 - as above
         raise DataError(
-            f"{path}: is a symbolic link to {target}, which is not in the project on the host; "
-            "make it a file, or a relative link to one inside"
+            f"app_source: {path} is a symbolic link to {target}, which is not in the project on "
+            "the host; make it a file, or a relative link to one inside"
         )
     return target
 
@@ -233,7 +259,7 @@ def _checked_link(root: Path, path: Path) -> str:
 def _content_id(entries: Sequence[Entry]) -> str:
     digest = hashlib.sha256()
     for entry in entries:
-        data = entry.path.read_bytes() if entry.link is None else os.fsencode(entry.link)
+        data = entry.read()
         kind = "link" if entry.link is not None else "exec" if entry.executable else "file"
         # Lengths in front, so that no two lists of files read the same.
         name = os.fsencode(entry.name)
@@ -258,7 +284,7 @@ def _archive(entries: Sequence[Entry]) -> bytes:
                 info.type, info.linkname, info.mode = tarfile.SYMTYPE, entry.link, 0o777
                 tar.addfile(info)
                 continue
-            data = entry.path.read_bytes()
+            data = entry.read()
             info.size, info.mode = len(data), 0o755 if entry.executable else 0o644
             tar.addfile(info, BytesIO(data))
     return packed.getvalue()
@@ -278,15 +304,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     runner = commands.add_parser("runner", help="the host runner, as one zipapp")
     runner.add_argument("--output", type=Path, required=True)
-    release = commands.add_parser("release", help="a Django project, as a tar.gz")
-    release.add_argument("source", type=Path)
-    release.add_argument("--output-dir", type=Path, required=True)
     options = parser.parse_args(arguments)
     try:
-        if options.command == "runner":
-            result = pack_runner(options.output)
-        else:
-            result = pack_release(options.source, options.output_dir)
+        result = pack_runner(options.output)
     except ServerbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 1

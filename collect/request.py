@@ -11,7 +11,15 @@ from collect.activation import Activation, Service, parse_service
 from collect.errors import DataError
 from collect.inputs import ENDPOINTS, check_endpoints, check_whole
 from collect.model import Proxy
-from collect.variants import CATALOGUE, MATRIX, PROFILES, SELECTED, expand_variants, plain
+from collect.variants import (
+    CATALOGUE,
+    MATRIX,
+    PROFILES,
+    PROXY_PORT,
+    SELECTED,
+    expand_variants,
+    plain,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,12 +67,13 @@ def requested_variant(variables: Mapping[str, Any], cores: int) -> Variant | Non
     if given["label"]:
         lines = plain(variables.get(MATRIX)) or profiles[profile].get("matrix") or []
         entry |= _labelled(given["label"], server, interface, lines)
-    (variant,) = expand_variants([entry], catalogue, profiles, [profile], cores)
+    port = variables.get("proxy_port", PROXY_PORT)
+    (variant,) = expand_variants([entry], catalogue, profiles, [profile], cores, port)
     if variant.knobs["socket"] or "socket" in variant.not_honoured:
         return variant
     entry["knobs"] = {**entry.get("knobs", {}), "socket": True}
     entry["label"] = "-".join(filter(None, (given["label"], SOCKET_LABEL)))
-    (variant,) = expand_variants([entry], catalogue, profiles, [profile], cores)
+    (variant,) = expand_variants([entry], catalogue, profiles, [profile], cores, port)
     return variant
 
 

@@ -60,7 +60,8 @@ def read_database(name: str, default: str) -> dict[str, Any]:
     """Turn a database URL into an entry of Django's `DATABASES`.
 
     Accepted are `sqlite:///relative.db`, `sqlite:////absolute.db` and
-    `postgresql://user:password@host:port/name`; the parts of the latter are percent-decoded.
+    `postgresql://user:password@host:port/name`; the parts of the latter are percent-decoded, so a
+    host may be the folder of a unix socket: `postgresql://user@%2Fvar%2Frun%2Fpostgresql/name`.
     """
     accepted = "accepted are sqlite:////path/to/file and postgresql://user:password@host:port/name"
     try:
@@ -92,8 +93,33 @@ def read_database(name: str, default: str) -> dict[str, Any]:
             "NAME": database,
             "USER": unquote(url.username or ""),
             "PASSWORD": unquote(url.password or ""),
-            "HOST": url.hostname or "",
+            "HOST": unquote(url.hostname or ""),
             "PORT": str(port or ""),
             "OPTIONS": {"connect_timeout": 5},
         }
     raise ImproperlyConfigured(f"{name}: {accepted}")
+
+
+def bound_connections(
+    entry: dict[str, Any], *, max_age_s: int, max_age_name: str, pool_size_name: str
+) -> dict[str, Any]:
+    """Return an entry of `DATABASES` that keeps connections or shares them in a pool.
+
+    Under ASGI each request in flight has a thread and so a connection of its own; PostgreSQL has
+    100 to give. So unless connections are kept (`max_age_s` above 0), those of a process to
+    PostgreSQL come from a pool of 4, or of as many as the variable `pool_size_name` says (0: none).
+    """
+    kept = {**entry, "CONN_MAX_AGE": max_age_s}
+    if "postgresql" not in entry["ENGINE"]:
+        return kept
+    pool_size = int(read_number(pool_size_name, 0 if max_age_s else 4, at_least=0))
+    if not pool_size:
+        return kept
+    if max_age_s:
+        raise ImproperlyConfigured(
+            f"{pool_size_name} and {max_age_name} are both above 0; accepted: one of them, since a "
+            "connection is either handed back after each request or kept"
+        )
+    # The pool opens the first before it is asked to, and more as requests wait for one.
+    pool = {"min_size": 1, "max_size": pool_size}
+    return {**kept, "OPTIONS": {**entry["OPTIONS"], "pool": pool}}

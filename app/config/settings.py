@@ -7,6 +7,7 @@ measures what a normal project pays, and each middleware shows in the figures.
 from pathlib import Path
 
 from config.environment import (
+    bound_connections,
     read_database,
     read_flag,
     read_list,
@@ -64,10 +65,12 @@ TEMPLATES = [
 ]
 
 DATABASES = {
-    "default": {
-        **read_database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
-        "CONN_MAX_AGE": int(read_number("DATABASE_CONN_MAX_AGE_S", 0, at_least=0)),
-    },
+    "default": bound_connections(
+        read_database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
+        max_age_s=int(read_number("DATABASE_CONN_MAX_AGE_S", 0, at_least=0)),
+        max_age_name="DATABASE_CONN_MAX_AGE_S",
+        pool_size_name="DATABASE_POOL_SIZE",
+    ),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

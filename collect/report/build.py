@@ -14,8 +14,10 @@ from collect.report.cautions import cautions
 from collect.report.course import Line, course
 from collect.report.ladder import Ladder, ladders
 from collect.report.next_steps import Findings, next_steps
+from collect.report.proxies import ProxyCost, lonely, proxy_costs
 from collect.report.ranking import EndpointReport, rank_endpoint
 from collect.report.settings import Settings, settings_of
+from collect.report.together import TogetherTable, same_settings, together
 from collect.report.words import LEFT_OUT_MARK
 from collect.stats import compare
 
@@ -70,6 +72,8 @@ class HostReport:
     endpoints: tuple[EndpointReport, ...]
     ladders: tuple[Ladder, ...]
     """Where the time of a request goes, by variant; empty in a run without the ladder."""
+    proxies: tuple[ProxyCost, ...]
+    """One for each variant behind a proxy."""
     settings: Settings
     notes: tuple[Note, ...]
     trials: tuple[TrialLine, ...]
@@ -90,11 +94,16 @@ class Report:
     run_id: str
     folder: Path
     hosts: tuple[HostReport, ...]
+    together: tuple[TogetherTable, ...]
+    """The hosts side by side, a table an endpoint; none with a single host."""
+    together_note: str
+    """What was not the same on every host; may be empty."""
 
 
 def build_report(run: Run) -> Report:
     """Judge every trial and compare the variants; invalid trials enter no figure."""
-    return Report(run.run_id, run.folder, tuple(_host(run, host) for host in run.hosts))
+    hosts = tuple(_host(run, host) for host in run.hosts)
+    return Report(run.run_id, run.folder, hosts, together(hosts), same_settings(hosts))
 
 
 def _host(run: Run, host: HostRun) -> HostReport:
@@ -118,6 +127,8 @@ def _host(run: Run, host: HostRun) -> HostReport:
     endpoints = tuple(
         rank_endpoint(plan, endpoint, comparison, used) for endpoint in plan.endpoints
     )
+    proxies = proxy_costs(plan, endpoints, [trial for trial, _ in used])
+    unpaired = (lonely(found) for found in proxies if found.direct is None)
     left_out = tuple(line for line in lines if line.verdict.status == "invalid")
     cells = {split_attempt(trial.trial_id)[0] for trial, _ in used}
     made_good = sum(split_attempt(line.trial.trial_id)[0] in cells for line in left_out)
@@ -131,6 +142,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         course=course(host, endpoints, counts),
         endpoints=endpoints,
         ladders=ladders(plan, [trial for trial, _ in used]),
+        proxies=proxies,
         settings=settings_of(plan),
         notes=notes,
         trials=lines,
@@ -139,7 +151,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         shows_proxy=len({variant.proxy for variant in competitors}) > 1,
         shows_profile=len({variant.profile for variant in competitors}) > 1,
         shows_workers=len({variant.workers for variant in competitors}) > 1,
-        warnings=cautions(host, endpoints),
+        warnings=(*cautions(host, endpoints), *unpaired),
         next_steps=next_steps(run, host, Findings(endpoints, len(left_out) - made_good)),
     )
 

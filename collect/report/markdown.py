@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from collect.report import ladder, text, words
+from collect.report import ladder, text, together, words
+from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,9 +21,30 @@ _BEHIND = ("behind best", "95 % interval")
 def render_markdown(report: Report) -> str:
     """Return the report as GitHub-flavoured Markdown; nothing from a host can act as markup."""
     lines = [f"# Benchmark {text.markdown(report.run_id)}", ""]
+    if report.together:
+        lines.extend(_together(report))
     for host in report.hosts:
         lines.extend(_host(host))
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _together(report: Report) -> Iterator[str]:
+    yield from (f"## {together.TITLE}", "")
+    for part in report.together:
+        yield from (f"**{text.escape(' '.join(part.said))}**", "")
+    if report.together_note:
+        yield from (f"> **Note:** {text.escape(report.together_note)}", "")
+    for part in report.together:
+        yield from (f"### {words.RPS_TITLE}: {text.markdown(part.endpoint)}", "")
+        yield from _table(
+            ["variant", *map(text.markdown, part.hosts), "holds"],
+            [
+                [text.markdown(row.variant), *map(text.markdown, row.cells), row.holds]
+                for row in part.rows
+            ],
+            numbers_from=1,
+        )
+    yield from (text.escape(together.LEGEND), "")
 
 
 def _host(host: HostReport) -> Iterator[str]:
@@ -38,7 +60,11 @@ def _host(host: HostReport) -> Iterator[str]:
         yield from _endpoint(host, endpoint)
     if host.ladders:
         yield from _ladders(host)
-    for legend in (words.legend(host), words.MEMORY_LEGEND, words.COST_LEGEND):
+    if host.proxies:
+        yield from (f"### {words.PROXIES_TITLE}", "")
+        yield from (f"- {text.escape(proxy_cost(found))}" for found in host.proxies)
+        yield ""
+    for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
         yield from (text.escape(legend), "")
     yield from _settings(host)
     if host.notes:

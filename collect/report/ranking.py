@@ -143,7 +143,7 @@ def _rows(
 
 
 def _median(trials: Sequence[Trial]) -> float | None:
-    idle = [trial.memory.pss_idle_bytes for trial in trials if trial.memory]
+    idle = [trial.whole_pss_idle_bytes for trial in trials]
     known = [size for size in idle if size is not None]
     return statistics.median(known) if known else None
 

@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from collect.report import ladder, text, words
+from collect.report import ladder, text, together, words
+from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,8 @@ MIN_WIDTH = 60
 _NAMES_APART_WIDTH = 100
 """From here on proxy and profile get columns of their own beside server and interface."""
 _BEHIND = "behind best\n[95 % interval]"
+_TOGETHER_NAMES_WIDTH, _TOGETHER_HOST_WIDTH = 32, 16
+"""What the variant's name with `holds`, and a host, take of a table with several hosts."""
 _VERDICT_STYLES = {"valid": "green", "suspect": "yellow", "invalid": "red"}
 
 
@@ -53,6 +56,8 @@ def render_terminal(
     with console.capture() as capture:
         for host in report.hosts:
             _print_host(console, host, names_host=len(report.hosts) > 1, raw=raw)
+        if report.together:
+            _print_together(console, report)
     lines = capture.get().splitlines()
     # Tables pad their cells; a log is easier to read and to compare without.
     return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"
@@ -88,14 +93,40 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
         _print_endpoint(console, host, endpoint)
     if host.ladders:
         _print_ladders(console, host)
+    _print_proxies(console, host)
     console.print()
-    for legend in (words.legend(host), words.MEMORY_LEGEND, words.COST_LEGEND):
+    for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
         console.print(Text(legend, style="dim"))
     _print_title(console, words.NEXT_TITLE)
     for step in host.next_steps:
         _print_item(console, ">", step)
     console.print()
     console.print(Text(f"{prefix}{host.answer}", style="bold"))
+
+
+def _print_together(console: Console, report: Report) -> None:
+    """Show the hosts side by side, as many to a table as fit."""
+    _print_title(console, together.TITLE)
+    for part in report.together:
+        _print_title(console, f"{words.RPS_TITLE}: {text.one_line(part.endpoint)}")
+        at_once = max(1, (console.width - _TOGETHER_NAMES_WIDTH) // _TOGETHER_HOST_WIDTH)
+        for start in range(0, len(part.hosts), at_once):
+            table = _new_table()
+            table.add_column("variant", overflow="fold")
+            for name in part.hosts[start : start + at_once]:
+                table.add_column(text.one_line(name), justify="right", overflow="fold")
+            table.add_column("holds", no_wrap=True)
+            for row in part.rows:
+                cells = row.cells[start : start + at_once]
+                _add_row(table, [text.one_line(row.variant), *cells, row.holds])
+            console.print(table)
+    console.print()
+    console.print(Text(together.LEGEND, style="dim"))
+    console.print()
+    if report.together_note:
+        console.print(Text(f"! {report.together_note}", style="yellow"))
+    for part in report.together:
+        console.print(Text(" ".join(part.said), style="bold"))
 
 
 def _print_course(console: Console, host: HostReport) -> None:
@@ -117,6 +148,14 @@ def _print_left_out(console: Console, host: HostReport) -> None:
         by_reason.setdefault(words.why_left_out(line), []).append(trial_id)
     for (seen, remedy), trial_ids in by_reason.items():
         _print_item(console, words.LEFT_OUT_MARK, f"{', '.join(trial_ids)}: {seen} {remedy}")
+
+
+def _print_proxies(console: Console, host: HostReport) -> None:
+    if not host.proxies:
+        return
+    _print_title(console, words.PROXIES_TITLE)
+    for found in host.proxies:
+        _print_item(console, "-", proxy_cost(found))
 
 
 def _print_title(console: Console, title: str) -> None:
@@ -301,7 +340,7 @@ def _trials_table(host: HostReport) -> Table:
 
 def _trial_cells(line: TrialLine) -> list[Text]:
     trial = line.trial
-    wrk, memory = trial.wrk, trial.memory
+    wrk = trial.wrk
     errors = wrk.errors if wrk else None
     total = (
         errors.connect + errors.read + errors.write + errors.timeout + errors.status
@@ -314,7 +353,7 @@ def _trial_cells(line: TrialLine) -> list[Text]:
         Text(text.figure(wrk.rps if wrk else None)),
         Text(text.figure(wrk.latency_ms.mean if wrk else None)),
         Text(text.figure(wrk.latency_ms.p99 if wrk else None)),
-        Text(text.figure(text.mebibytes(memory.pss_peak_bytes if memory else None))),
+        Text(text.figure(text.mebibytes(trial.whole_pss_peak_bytes))),
         Text(text.compact(total)),
         Text(words.LEFT_OUT_MARK if line.verdict.status == "invalid" else "".join(line.marks)),
     ]

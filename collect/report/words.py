@@ -21,14 +21,7 @@ TRIALS_TITLE = "Every trial"
 NEXT_TITLE = "What to do next"
 LEFT_OUT_MARK = "x"
 
-MEMORY_LEGEND = (
-    "memory: PSS of the server's whole process tree at its peak under load; a page that n "
-    "processes share counts 1/n in each. idle: before any load."
-)
-COST_LEGEND = (
-    "p99: 99 of 100 answers came sooner. CPU: time of the server's own processes for one request, "
-    "without proxy and databases."
-)
+PROXIES_TITLE = "What a proxy costs"
 
 
 def head(host: HostReport) -> tuple[str, str]:
@@ -68,6 +61,27 @@ def legend(host: HostReport) -> str:
         "nothing. used: trials in the figure, of those planned. errors: socket errors, time-outs "
         "and error answers."
     )
+
+
+def memory_legend(host: HostReport) -> str:
+    """Explain what the memory figures hold."""
+    return (
+        "memory: PSS of the server's whole process tree at its peak under load; a page that n "
+        f"processes share counts 1/n in each. idle: before any load.{_proxied(host)}"
+    )
+
+
+def cost_legend(host: HostReport) -> str:
+    """Explain p99 and what the CPU figures hold."""
+    proxy = "" if host.proxies else "proxy and "
+    return (
+        "p99: 99 of 100 answers came sooner. CPU: time of the server's own processes for one "
+        f"request, without {proxy}databases.{_proxied(host)}"
+    )
+
+
+def _proxied(host: HostReport) -> str:
+    return " Behind a proxy, the proxy's share is in it." if host.proxies else ""
 
 
 def settings_legend(host: HostReport) -> str:

@@ -124,9 +124,13 @@ class Systemd:
         self._do("daemon-reload")
 
     def restart(self, unit: str, timeout_s: float) -> str | None:
-        """Restart the unit and wait until the new process is there; return what went wrong."""
+        """Restart the unit and wait until the new process is there; return what went wrong.
+
+        It alone: a proxy that requires it would be restarted too, and drop what it is doing.
+        """
         _call(["systemctl", "reset-failed", "--", unit], COMMAND_TIMEOUT_S)
-        done = _call(["systemctl", "restart", "--", unit], timeout_s)
+        alone = "--job-mode=ignore-dependencies"
+        done = _call(["systemctl", "restart", alone, "--", unit], timeout_s)
         if done is None:
             return f"systemctl restart did not return within {timeout_s:g} s"
         return None if done.returncode == 0 else f"systemctl restart: {_one_line(done.stderr)}"

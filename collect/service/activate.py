@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from collect.activation import Outcome, Service, dump, load_service
 from collect.errors import ServerbenchError
 from collect.runner.seams import iso
+from collect.runner.starts import units_of
+from collect.runner.trial_folder import write_atomically
 from collect.service import files
 from collect.service.candidate import Refusal, prove, remove_candidate, try_candidate
 from collect.service.releases import Releases
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from collect.activation import Activation
     from collect.model import Variant
     from collect.service.host import Host
@@ -97,7 +97,7 @@ class Activator:
             return Found(tuple(what), expected, changed, needs_start=False)
         if self._secrets_changed():
             what.append("the secrets have changed")
-        mine, running = _units_of(variant), units.serving()
+        mine, running = units_of(variant), units.serving()
         if wanted.takes_over:
             what += [f"{unit} starts" for unit in mine if unit not in running]
         needs_start = bool(what)
@@ -120,7 +120,7 @@ class Activator:
         places, variant = self._places, self._wanted.service
         targets = [places.settings_dir / "app.env"]
         if variant is not None:
-            targets += [places.unit_dir / unit for unit in _units_of(variant)]
+            targets += [places.unit_dir / unit for unit in units_of(variant)]
         expected: dict[Path, str | None] = {}
         for target in targets:
             text = files.read(places.staged_dir / target.name)
@@ -176,14 +176,14 @@ class Activator:
                 return None
             if refusal := self._start(variant, found, undo):
                 return refusal
-            self._settle(variant)
+            self._settle(variant, undo.release)
         except (ServerbenchError, OSError) as error:
             return Refusal(str(error), "")
         return None
 
     def _start(self, variant: Variant, found: Found, undo: files.Undo) -> Refusal | None:
         wanted, host, units = self._wanted, self._host, self._host.units
-        mine = _units_of(variant)
+        mine = units_of(variant)
         others = [u for u in undo.active if u not in mine] if wanted.takes_over else []
         runs = variant.unit in undo.active
         if not wanted.takes_over and not runs:
@@ -209,11 +209,11 @@ class Activator:
         place = (wanted.address, variant.port or wanted.port)
         return prove(host, variant.unit, place, wanted.endpoints, wanted.ready_timeout_s)
 
-    def _settle(self, variant: Variant) -> None:
+    def _settle(self, variant: Variant, former_release: str | None) -> None:
         """Make it last: across boots, and for whoever asks what serves."""
         wanted, units, places = self._wanted, self._host.units, self._places
         if wanted.takes_over:
-            mine, enabled = _units_of(variant), units.enabled()
+            mine, enabled = units_of(variant), units.enabled()
             if missing := [unit for unit in mine if unit not in enabled]:
                 units.enable(missing)
             if former := [unit for unit in enabled if unit not in mine]:
@@ -221,18 +221,14 @@ class Activator:
             # What a run that was cut off wrote down is not what shall serve after it any more.
             for path in places.runs_dir.glob("*/restore.json"):
                 path.unlink()
-        before = self._service
-        service = Service(variant, wanted.release, iso(self._host.clock.time()), None)
-        if before is not None:
-            new = before.release != wanted.release
-            service = replace(
-                service,
-                previous_release=before.release if new else before.previous_release,
-            )
-            if replace(service, since=before.since) == before:
-                service = before
-        files.write(places.environment_digest_file, self._secrets(), 0o600)
-        files.write(places.service_file, dump(service))
+        before, previous = self._service, former_release
+        if former_release == wanted.release:
+            previous = None if before is None else before.previous_release
+        service = Service(variant, wanted.release, iso(self._host.clock.time()), previous)
+        if before is not None and replace(service, since=before.since) == before:
+            service = before
+        files.write(places.environment_digest_file, self._secrets())
+        write_atomically(places.service_file, dump(service))
         self._service = service
 
     def _put_right(self) -> tuple[str, ...]:
@@ -264,8 +260,10 @@ class Activator:
             units.reload()
             if lost := [unit for unit in undo.enabled if unit not in units.enabled()]:
                 units.enable(lost)
-            former = None if undo.service is None else dump(undo.service)
-            files.write(self._places.service_file, former)
+            if undo.service is None:
+                self._places.service_file.unlink(missing_ok=True)
+            else:
+                write_atomically(self._places.service_file, dump(undo.service))
             self._service = undo.service
             problem = self._serve_again(undo)
         except (ServerbenchError, OSError) as error:
@@ -303,10 +301,3 @@ class Activator:
         return Outcome(
             changed=False, what=(), failed=True, message=message, journal=refusal.journal
         )
-
-
-def _units_of(variant: Variant) -> Sequence[str]:
-    """Return the variant's units in the order of their start."""
-    return [
-        unit for unit in (variant.socket_unit, variant.unit, variant.proxy_unit) if unit is not None
-    ]

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 # The candidate of an activation that was killed must not eat the memory of a small host for ever.
 _OUTLIVES_S = 60
+# One start is all it gets. With a socket, each question would start it again.
 _LIMITS = """\
 [Unit]
-StartLimitBurst=0
+StartLimitIntervalSec=1h
+StartLimitBurst=1
 [Service]
 Restart=no
 RuntimeMaxSec={seconds:.0f}

@@ -37,11 +37,15 @@ def read(path: Path) -> str | None:
         return None
 
 
-def write(path: Path, text: str | None, mode: int = 0o644) -> None:
-    """Replace the file in one step, durably; None removes it."""
+def write(path: Path, text: str | None) -> None:
+    """Replace the file in one step, durably; None removes it.
+
+    Units are for everyone to read; an environment, and a record of one, may hold secrets.
+    """
     if text is None:
         path.unlink(missing_ok=True)
         return
+    mode = 0o644 if path.suffix in (".service", ".socket", ".conf") else 0o600
     temporary = path.with_name(f".{path.name}.new")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123 - made with its mode
@@ -54,7 +58,7 @@ def write(path: Path, text: str | None, mode: int = 0o644) -> None:
 
 def write_undo(path: Path, undo: Undo) -> None:
     """Keep the record for whoever comes after an activation that was killed."""
-    write(path, json.dumps(encode(undo)) + "\n", 0o600)
+    write(path, json.dumps(encode(undo)) + "\n")
 
 
 def read_undo(path: Path) -> Undo | None:

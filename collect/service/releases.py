@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_STAMP = ".complete-"
+
+
 class Releases:
     """The folders `releases` and `venvs`, and the link `current`."""
 
@@ -35,7 +38,7 @@ class Releases:
 
     def installed(self) -> list[str]:
         """Return the ids of releases whose installation ended, oldest first."""
-        whole = [path for path in self._releases.glob("*") if any(path.glob(".complete-*"))]
+        whole = [path for path in self._releases.glob("*") if any(path.glob(f"{_STAMP}*"))]
         return [path.name for path in sorted(whole, key=lambda path: path.stat().st_mtime)]
 
     def check(self, release: str) -> None:
@@ -67,12 +70,13 @@ class Releases:
         spare = [name for name in self.installed() if name not in keep]
         room = max(kept - len(keep & set(self.installed())), 0)
         gone = spare[: len(spare) - room]
+        # A release's stamp bears the name of the environment that it was installed with.
         used = {
-            (self._releases / name / ".venv").resolve()
-            for name in (path.name for path in self._releases.glob("*"))
-            if name not in gone
+            stamp.name.removeprefix(_STAMP)
+            for stamp in self._releases.glob(f"*/{_STAMP}*")
+            if stamp.parent.name not in gone
         }
-        venvs = [path for path in self._root.glob("venvs/*") if path.resolve() not in used]
+        venvs = [path for path in self._root.glob("venvs/*") if path.name not in used]
         # One without its stamp is being made, or was cut off and is made anew in its place.
         venvs = [path for path in venvs if (path / ".complete").exists()]
         return [*(self._releases / name for name in gone), *sorted(venvs)]

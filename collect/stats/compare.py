@@ -53,13 +53,13 @@ def _p99_ms(trial: Trial) -> float | None:
 
 
 def _pss_peak_bytes(trial: Trial) -> float | None:
-    return None if trial.memory is None else trial.memory.pss_peak_bytes
+    return trial.whole_pss_peak_bytes
 
 
 def _cpu_s_per_request(trial: Trial) -> float | None:
-    if trial.wrk is None or trial.cpu is None or trial.cpu.server_s is None:
+    if trial.wrk is None or trial.whole_cpu_s is None:
         return None
-    return trial.cpu.server_s / trial.wrk.requests if trial.wrk.requests > 0 else None
+    return trial.whole_cpu_s / trial.wrk.requests if trial.wrk.requests > 0 else None
 
 
 METRICS = (
@@ -163,6 +163,7 @@ def _rank(
         higher_is_better=measure.higher_is_better,
         rows=_rows(summaries, pairs, sign, boot),
         pairs=pairs,
+        alone={pair: _single(boot, pair, look) for pair, look in last.items()},
         twins=gaps,
         smallest_gap=math.expm1(floor) if gaps else None,
         closest=_closest(pairs),
@@ -240,6 +241,16 @@ def _resampled(
         return None
     factor = math.exp(min(boot.half(name, best), 700.0))
     return Interval(to_best.ratio, to_best.ratio / factor, to_best.ratio * factor)
+
+
+def _single(boot: Bootstrap | None, pair: Pair, look: Look) -> Interval:
+    if boot is None:
+        return _alone(look)
+    half = boot.half(*pair)
+    low, ratio, high = (
+        math.exp(max(-700.0, min(700.0, look.estimate + x))) for x in (-half, 0.0, half)
+    )
+    return Interval(ratio, low, high)
 
 
 def _beats(boot: Bootstrap | None, name: str, following: str | None, sign: int) -> float | None:

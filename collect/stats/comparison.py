@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from collect.model import Order, PairDecision
     from collect.stats.summary import Summary
 
@@ -64,6 +66,8 @@ class Ranking:
     rows: tuple[Ranked, ...]
     pairs: tuple[PairDecision, ...]
     """What the tiers rest on; ratios a / b of the figures."""
+    alone: Mapping[tuple[str, str], Interval]
+    """The same ratios, each with an interval for this one pair at one look."""
     twins: tuple[TwinGap, ...]
     smallest_gap: float | None
     """Smallest relative difference to believe: what the twin was off; None without a twin."""
@@ -74,6 +78,13 @@ class Ranking:
     """Blocks that the figures come from."""
     note: str | None
     """Why nothing can be told apart, if so; a whole sentence."""
+
+    def between(self, a: str, b: str) -> Interval | None:
+        """Return a's figure over b's, for this pair alone; None with fewer than two blocks."""
+        if (a, b) in self.alone:
+            return self.alone[a, b]
+        found = self.alone.get((b, a))
+        return None if found is None else Interval(1 / found.ratio, 1 / found.high, 1 / found.low)
 
 
 @dataclass(frozen=True, slots=True)

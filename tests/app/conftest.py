@@ -230,9 +230,9 @@ def start_server(app_environment):
     """Run Granian with one worker in the app's folder."""
 
     @contextlib.contextmanager
-    def start(interface: str, **changes: str):
+    def start(interface: str, application: str | None = None, **changes: str):
         port = free_port()
-        target = {"wsgi": "config.wsgi:application", "asginl": "config.asgi:application"}[interface]
+        target = application or f"config.{interface.removesuffix('nl')}:application"
         argv = [sys.executable, "-m", "granian", "--host=127.0.0.1", f"--port={port}"]
         argv += [f"--interface={interface}", "--workers=1", "--no-ws", target]
         if interface == "wsgi":

@@ -59,7 +59,12 @@ class Browser:
 
 
 def _compared(reply):
-    headers = [(name, _CHANGING.sub("*", value)) for name, value in reply.headers]
+    # The sync health's report is now one digit longer, now shorter.
+    length = {str(len(reply.body)): "that of the body"}
+    headers = [
+        (name, length.get(value, value) if name == "Content-Length" else _CHANGING.sub("*", value))
+        for name, value in reply.headers
+    ]
     return reply.status, headers, _CHANGING.sub("*", reply.text)
 
 

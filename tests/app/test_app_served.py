@@ -21,6 +21,22 @@ def server(interface, start_server):
 
 
 def test_all_endpoints_answer(server):
+    check_all_endpoints(server)
+
+
+@pytest.mark.parametrize("name", ["asgi_shared_thread", "asgi_async_middleware", "asgi_tuned"])
+@pytest.mark.parametrize("interface", ["asginl", "asgi"])
+def test_all_endpoints_answer_through_each_tuned_entry_point(start_server, interface, name):
+    # With the lifespan protocol and without.
+    kept = {"DATABASE_CONN_MAX_AGE_S": "60"}
+    with start_server(interface, f"config.{name}:application", **kept) as tuned:
+        check_all_endpoints(tuned)
+        with ThreadPoolExecutor(16) as threads:
+            paths = ["/api/demo/movie/movie", "/api/demo/movie/movie/async", HEALTH] * 20
+            assert {answer.status for answer in threads.map(tuned.get, paths)} == {200}
+
+
+def check_all_endpoints(server):
     alive = server.get(HEALTH)
     assert (alive.status, alive.json()) == (200, {"status": "ok"})
     for path in (f"{HEALTH}/async", f"{HEALTH}/sync"):
@@ -30,6 +46,8 @@ def test_all_endpoints_answer(server):
     assert movies.status == 200
     assert movies.headers["content-length"] == str(len(movies.body))
     assert (len(movies.json()["items"]), movies.json()["count"]) == (100, 1000)
+    assert server.get(f"{HEALTH}/native-async").json() == alive.json()
+    assert server.get("/api/demo/movie/movie/async").json() == movies.json()
     assert server.get("/api/docs").status == 200
 
 

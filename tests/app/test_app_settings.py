@@ -74,6 +74,38 @@ def test_a_database_url_may_be_postgresql(monkeypatch):
     assert entry["PORT"] == "5433"
 
 
+def test_a_host_may_be_the_folder_of_a_socket(monkeypatch):
+    monkeypatch.setenv("X", "postgresql://me@%2Fvar%2Frun%2Fpostgresql/bench")
+    entry = environment.read_database("X", "")
+    assert {"HOST": "/var/run/postgresql", "USER": "me", "PORT": ""}.items() <= entry.items()
+
+
+POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"connect_timeout": 5}}
+
+
+@pytest.mark.parametrize(
+    ("max_age_s", "pool_size", "pool"),
+    [(0, None, 4), (0, "9", 9), (0, "0", None), (60, None, None)],
+)
+def test_connections_to_postgresql_are_pooled_or_kept(monkeypatch, max_age_s, pool_size, pool):
+    if pool_size is not None:
+        monkeypatch.setenv("POOL", pool_size)
+    entry = environment.bound_connections(
+        POSTGRESQL, max_age_s=max_age_s, max_age_name="AGE", pool_size_name="POOL"
+    )
+    wanted = {} if pool is None else {"pool": {"min_size": 1, "max_size": pool}}
+    assert entry["OPTIONS"] == {"connect_timeout": 5, **wanted}
+    assert entry["CONN_MAX_AGE"] == max_age_s
+
+
+def test_pooled_and_kept_do_not_go_together(monkeypatch):
+    monkeypatch.setenv("POOL", "4")
+    with pytest.raises(ImproperlyConfigured, match="POOL and AGE are both above 0"):
+        environment.bound_connections(
+            POSTGRESQL, max_age_s=60, max_age_name="AGE", pool_size_name="POOL"
+        )
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 
 import pytest
 import thread_urls
@@ -216,3 +217,38 @@ def test_the_end_of_the_worker_closes_its_connection(application):
 def test_other_scopes_are_refused(application):
     with pytest.raises(ValueError, match="websocket"):
         run(application({"type": "websocket"}, None, None))
+
+
+def _only_synchronous(get_response):
+    return lambda request: get_response(request)  # noqa: PLW0108 - a middleware, not its insides
+
+
+@pytest.mark.parametrize("middleware", [[], [f"{__name__}._only_synchronous"]])
+def test_the_price_of_middleware_that_is_synchronous_only(middleware):
+    # It holds the one thread until the async view behind it has answered, which takes 0.2 s.
+    with override_settings(MIDDLEWARE=middleware):
+        application = SharedThreadASGIHandler()
+    begun = time.monotonic()
+    run(_ask(application, *["/sleeps"] * 4))
+    one_after_the_other = time.monotonic() - begun >= 4 * 0.2
+    assert one_after_the_other is bool(middleware)
+
+
+@pytest.mark.parametrize(("age_s", "status"), [(0, 500), (60, 200)])
+def test_the_price_of_a_connection_that_is_closed_while_others_read(
+    application, monkeypatch, age_s, status
+):
+    # Why the docs say to set CONN_MAX_AGE: without it each request closes the connection of all.
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", age_s)
+
+    async def ask():
+        reading = asyncio.create_task(request(application, "/reads-in-pieces"))
+        while not thread_urls.started.is_set():
+            await asyncio.sleep(0.01)
+        other = await request(application, "/database")
+        thread_urls.release.set()
+        read = await reading
+        await _in_shared_thread(connections.close_all)
+        return other.status, read.status
+
+    assert run(ask()) == (200, status)

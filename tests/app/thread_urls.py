@@ -46,6 +46,21 @@ async def locals_kept(_request, name):
     return HttpResponse(f"{who} {language}")
 
 
+async def sleeps(_request):
+    await asyncio.sleep(0.2)
+    return HttpResponse("slept")
+
+
+async def reads_in_pieces(_request):
+    count = 0
+    async for _ in Movie.objects.order_by("id").aiterator(chunk_size=10):
+        count += 1
+        if count == 20:
+            started.set()
+            await sync_to_async(release.wait, thread_sensitive=False)(10)
+    return HttpResponse(str(count))
+
+
 def fails(_request):
     raise LookupError("on purpose")
 
@@ -93,6 +108,8 @@ urlpatterns = [
     path("async-thread", async_thread),
     path("database", database),
     path("locals/<str:name>", locals_kept),
+    path("sleeps", sleeps),
+    path("reads-in-pieces", reads_in_pieces),
     path("fails", fails),
     path("breaks-database", breaks_database),
     path("nested", nested),

@@ -1,5 +1,6 @@
 """What the roles promise in their argument specs is what they ship."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -74,14 +75,42 @@ def test_the_catalogue_and_the_role_agree_on_who_has_workers(server):
 @pytest.mark.parametrize("server", CATALOGUE)
 def test_each_server_is_locked(server):
     package = CATALOGUE[server]["package"]
-    lock = (ROOT / "app/requirements.txt").read_text()
+    lock = (ROOT / "roles/server/files/requirements.txt").read_text()
     wish = (ROOT / "roles/server/files/requirements.in").read_text()
     (pin,) = [line for line in wish.splitlines() if line.startswith(f"{package}==")]
     assert f"\n{pin} \\\n" in f"\n{lock}"
 
 
+def packages_asked_for(role):
+    """Names that the role's apt tasks give, its own variables filled in."""
+    known = load(role, "defaults", "main.yml") | load(role, "vars", "main.yml")
+    for file in ROOT.joinpath("roles", role, "tasks").glob("*.yml"):
+        for task in flattened(yaml.safe_load(file.read_text()) or []):
+            name = task.get("ansible.builtin.apt", {}).get("name", [])
+            if variable := re.fullmatch(r"{{ (\w+) }}", str(name)):
+                name = known[variable[1]]
+            elif field := re.fullmatch(r"{{ (\w+)\[\w+\]\.(\w+) }}", str(name)):
+                name = [entry[field[2]] for entry in known[field[1]].values()]
+            yield from [name] if isinstance(name, str) else name
+
+
+def flattened(tasks):
+    for task in tasks:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from flattened(task.get(part, []))
+
+
+def test_teardown_knows_every_package_that_a_role_asks_for():
+    roles = set(ROLES) - {"lab_host"}  # that one installs on the machine it runs on
+    asked_for = {name for role in roles for name in packages_asked_for(role)}
+    assert {"wrk", "redis-server", "python3-venv"} <= asked_for
+    assert asked_for - set(load("teardown", "vars", "main.yml")["__teardown_packages"]) == set()
+
+
 def test_locks_name_no_index():
-    for lock in ("requirements.txt", "requirements-dev.txt", "app/requirements.txt"):
+    of_servers = "roles/server/files/requirements.txt"
+    for lock in ("requirements.txt", "requirements-dev.txt", "app/requirements.txt", of_servers):
         text = (ROOT / lock).read_text()
         assert "://" not in text
         assert "--index-url" not in text

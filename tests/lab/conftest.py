@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from labkit import BENCH_HOSTS, BENCH_NETWORK, REPO, run_playbook
+
+# Units as the roles render them, where a whole playbook would take too long.
+sys.path.append(str(REPO / "tests/rendered"))
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,3 +43,15 @@ def deployed(inventory: Path) -> Path:
     """The same two hosts with every variant of the quick matrix installed."""
     run_playbook("deploy.yml", inventory)
     return inventory
+
+
+@pytest.fixture(scope="module")
+def scratch(deployed: Path) -> Iterator[str]:
+    """The first of those hosts, to do anything to: it is put back to how it was afterwards."""
+    host = next(iter(BENCH_HOSTS))
+    layer = {"limit": host, "lab_host_layer": "scratch"}
+    run_playbook("lab.yml", deployed, lab_host_state="saved", **layer)
+    try:
+        yield host
+    finally:
+        run_playbook("lab.yml", deployed, lab_host_state="reset", **layer)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 FOLDERS = ["/etc", "/opt", "/usr/local", "/var/lib", "/var/cache", "/root", "/srv", "/home"]
 # Not files of the kit, and no host is without them: what apt and dpkg keep of the archive, of past
@@ -15,7 +16,8 @@ FOLDERS = ["/etc", "/opt", "/usr/local", "/var/lib", "/var/cache", "/root", "/sr
 PASSING = (
     "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-",
     "/etc/ld.so.cache",
-    "/var/lib/apt/lists", "/var/lib/apt/periodic", "/var/cache/apt/pkgcache.bin",
+    "/var/cache/apt/archives/partial", "/var/lib/apt/lists", "/var/lib/apt/periodic",
+    "/var/cache/apt/pkgcache.bin",
     "/var/cache/apt/srcpkgcache.bin", "/var/cache/debconf", "/var/cache/ldconfig",
     "/var/cache/man",
     "/var/lib/dpkg/lock", "/var/lib/dpkg/available", "/var/lib/dpkg/triggers",
@@ -41,11 +43,10 @@ def files():
                     continue
                 status = os.lstat(path)
                 what = f"{status.st_mode:o} {status.st_uid}:{status.st_gid}"
-                if os.path.islink(path):
-                    what += f" -> {os.readlink(path)}"
-                elif os.path.isfile(path):
-                    with open(path, "rb") as file:
-                        what += f" {hashlib.sha256(file.read()).hexdigest()}"
+                if Path(path).is_symlink():
+                    what += f" -> {Path(path).readlink()}"
+                elif Path(path).is_file():
+                    what += f" {hashlib.sha256(Path(path).read_bytes()).hexdigest()}"
                 found[path] = what
     return found
 
@@ -53,20 +54,21 @@ def files():
 def listening():
     found = set()
     for protocol in ("tcp", "tcp6"):
-        with open(f"/proc/net/{protocol}") as lines:
-            fields = [line.split() for line in lines][1:]
+        lines = Path(f"/proc/net/{protocol}").read_text().splitlines()[1:]
+        fields = [line.split() for line in lines]
         found |= {f"{protocol} {field[1]}" for field in fields if field[3] == "0A"}
     return sorted(found)
 
 
 def names(path):
-    with open(path) as lines:
-        return sorted(line.split(":")[0] for line in lines)
+    return sorted(line.split(":")[0] for line in Path(path).read_text().splitlines())
 
 
 json.dump(
     {
-        "packages": said("dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${binary:Package}\n"),
+        "packages": said(
+            "dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${binary:Package}\n"
+        ),
         "auto": said("apt-mark", "showauto"),
         "unit files": [
             " ".join(line.split()[:2])
@@ -87,7 +89,7 @@ json.dump(
         "sysctls": [
             line
             for line in said("sysctl", "-a")
-            if line.startswith(("net.core", "net.ipv4.tcp", "net.ipv4.ip_local", "vm.over", "vm.swap"))
+            if line.startswith(("net.core", "net.ipv4.tcp", "net.ipv4.ip_local", "vm.over"))
         ],
         "files": files(),
     },

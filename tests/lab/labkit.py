@@ -47,6 +47,7 @@ def run_playbook(
     inventory: str | Path = LAB_INVENTORY,
     *,
     limit: str | None = None,
+    tags: str | None = None,
     check: bool = False,
     expect: int | None = 0,
     **extra_vars: Any,
@@ -59,10 +60,13 @@ def run_playbook(
             playbook=str(REPO / playbook),
             inventory=str(inventory),
             limit=limit,
+            tags=tags,
             extravars=extra_vars,
             cmdline="--check --diff" if check else None,
             envvars={
                 "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
+                # ansible-runner's own default is False, which the kit refuses.
+                "ANSIBLE_HOST_KEY_CHECKING": "True",
                 "PATH": f"{REPO / '.venv/bin'}:{os.environ['PATH']}",
             },
             quiet=True,

@@ -121,6 +121,14 @@ def test_one_server_fails_with_its_journal_while_the_rest_finishes(finished, hos
 
 
 @pytest.mark.lab
+def test_the_report_shows_both_hosts_together(finished):
+    _, folder = finished
+    first, second = HOSTS
+    page = (folder / "report.md").read_text()
+    assert f"| variant | {first} | {second} | holds |" in page
+
+
+@pytest.mark.lab
 @pytest.mark.parametrize("host", HOSTS)
 def test_each_server_ran_under_its_unit_as_its_user(finished, host):
     _, folder = finished

@@ -142,6 +142,7 @@ class World:
         self.owners = {}
         self.pids = {}
         self.start_problem = None
+        self.shutting_down = False
         self.on_load = lambda _endpoint: None
         self.run_dir = tmp_path
         self.folders = TrialFolders(tmp_path)
@@ -200,6 +201,12 @@ class World:
 
     def active(self, units):
         return tuple(unit for unit in units if unit in self.running)
+
+    def serving(self):
+        return tuple(sorted(self.running - {"stranger.service"}))
+
+    def is_shutting_down(self):
+        return self.shutting_down
 
     def journal(self, unit, _since_s):
         return f"journal of {unit}\n"

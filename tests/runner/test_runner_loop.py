@@ -7,7 +7,7 @@ import pytest
 from runner_fakes import RIGHT, WRONG, World, make_plan, stop_now
 
 from collect.model import load_trial
-from collect.runner.loop import group_trials
+from collect.runner.loop import group_trials, restore_of
 from collect.runner.seams import Answer, StopRequested
 
 
@@ -341,20 +341,65 @@ def test_a_port_taken_by_a_stranger_is_a_failed_start(tmp_path):
     assert "start a.service" not in world.calls
 
 
-def test_units_that_ran_before_run_again(tmp_path):
-    world = World(tmp_path, make_plan("1 a health"))
-    world.running = {"b.service", "stranger.service"}
+SERVES = "serverbench-granian-wsgi.service"
+
+
+def test_what_served_before_serves_again_though_it_is_not_in_the_plan(tmp_path):
+    world = World(tmp_path, make_plan("1 a health", "2 a health"))
+    world.running = {"b.service", SERVES, "stranger.service"}
     assert world.run() is None
-    assert world.calls[-1] == "start b.service"
+    # Stopped before anything is measured, and once: what runs later is the run's own.
+    assert world.steps()[0] == f"stop b.service {SERVES}"
+    assert [call for call in world.calls if call.startswith("stop") and SERVES in call] == [
+        f"stop b.service {SERVES}"
+    ]
+    assert world.calls[-1] == f"start b.service {SERVES}"
     assert not world.restore.exists()
 
 
 def test_a_resumed_run_restores_what_ran_before_the_first_start(tmp_path):
     world = World(tmp_path, make_plan("1 a health"))
-    world.restore.write_text('{"active": ["b.service", "sshd.service"]}')
+    world.restore.write_text(json.dumps({"active": ["b.service", "sshd.service", SERVES, 7]}))
     world.running = {"a.service"}  # Left by a runner that was killed.
     world.run()
-    assert world.calls[-1] == "start b.service"
+    assert world.calls[-1] == f"start b.service {SERVES}"
+
+
+def test_a_run_that_goes_on_after_a_boot_stops_the_service_once_more(tmp_path):
+    world = World(tmp_path, make_plan("1 a health"))
+    world.restore.write_text(json.dumps({"active": [SERVES]}))
+    world.running = {SERVES}  # Enabled, so the boot started it.
+    world.run()
+    assert world.steps()[0] == f"stop {SERVES}"
+    assert world.running == {SERVES}
+
+
+def test_while_the_host_goes_down_nothing_is_started_and_nothing_forgotten(tmp_path):
+    world = World(tmp_path, make_plan("1 a health"))
+    world.running = {SERVES}
+
+    def shut_down(_endpoint):
+        world.shutting_down = True
+        raise StopRequested
+
+    world.on_load = shut_down
+    with pytest.raises(StopRequested):
+        world.run()
+    assert world.running == set()
+    assert json.loads(world.restore.read_text()) == {"active": [SERVES]}
+
+
+def test_putting_back_after_a_kill_stops_what_was_under_test(tmp_path):
+    world = World(tmp_path, make_plan("1 a health"))
+    world.restore.write_text(json.dumps({"active": [SERVES]}))
+    world.running = {"a.service"}
+    again = restore_of(world.plan, world, world.run_dir)
+    assert again.put_back() is None
+    assert world.running == {SERVES}
+    world.calls.clear()
+    # A second time there is nothing to do.
+    assert again.put_back() is None
+    assert world.calls == []
 
 
 def test_a_unit_that_does_not_come_back_is_reported(tmp_path):

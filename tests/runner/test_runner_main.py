@@ -33,7 +33,12 @@ from collect.runner.systemd import describe, parse_show
 SYSTEMCTL = """#!/bin/bash
 echo "$@" >> "$FAKE/calls"
 verb=$1
-units=(); for word in "$@"; do [[ $word == *.service ]] && units+=("$word"); done
+units=(); for word in "$@"; do
+  case $word in
+    "serverbench-*") for f in "$FAKE"/*.service; do [[ -e $f ]] && units+=("${f##*/}"); done ;;
+    *.service) units+=("$word") ;;
+  esac
+done
 case $verb in
 start) for u in "${units[@]}"; do
     (cd "$FAKE/www" && exec "$FAKE_PYTHON" -m http.server --bind 127.0.0.1 "$FAKE_PORT") \\
@@ -175,7 +180,7 @@ def test_sigterm_stops_everything_and_a_second_start_goes_on(host):
 
 def test_two_runners_cannot_work_at_once(host):
     host.write_plan("1 a health")
-    host.lock.write_text('{"run_id": "other", "pid": 77, "since": "2026-01-01"}')
+    host.lock.write_text('{"holder": "run other", "pid": 77, "since": "2026-01-01"}')
     with host.lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         second = host.start()

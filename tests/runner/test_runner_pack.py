@@ -56,8 +56,8 @@ def test_the_zipapp_imports_nothing_that_does_not_ship(pyz):
                 assert ships or is_name or module.split(".")[0] in ALLOWED, f"{name}: {module}"
     assert {"collect/runner/loop.py", "collect/model.py", "collect/upgrade.py"} <= set(names)
     assert {name.split("/")[1].removesuffix(".py") for name in names if "/" in name} == {
-        "__init__", "attempts", "checks", "decide", "decode", "errors", "model", "runner",
-        "upgrade",
+        "__init__", "activation", "attempts", "checks", "decide", "decode", "errors", "model",
+        "runner", "service", "upgrade",
     }  # fmt: skip
 
 
@@ -93,6 +93,10 @@ def write(root, *names):
         path.write_text(name)
 
 
+def release(source, output_dir):
+    return pack.pack_release(pack.read_project(source), output_dir)
+
+
 def names_in(result):
     with tarfile.open(result["path"]) as tar:
         return {member.name for member in tar if not member.isdir()}
@@ -113,7 +117,7 @@ def test_a_release_without_git(tmp_path):
     write(source, "manage.py", "app/a.py", "with space/ü.txt", *NOISE)
     (source / "manage.py").chmod(0o700)
     (source / "app" / "link.py").symlink_to("a.py")
-    result = pack.pack_release(source, tmp_path / "out")
+    result = release(source, tmp_path / "out")
     assert names_in(result) == {"manage.py", "app/a.py", "app/link.py", "with space/ü.txt"}
     assert result["files"] == 4
     assert result["path"].endswith(f"/{result['id']}.tar.gz")
@@ -130,14 +134,14 @@ def test_a_release_is_the_same_whenever_it_is_made(tmp_path):
     write(tmp_path / "b", "x/y.py", "manage.py")
     os.utime(tmp_path / "b" / "manage.py", (1, 1))
     (tmp_path / "b" / "manage.py").chmod(0o600)
-    first = pack.pack_release(tmp_path / "a", tmp_path / "one")
-    second = pack.pack_release(tmp_path / "b", tmp_path / "two")
+    first = release(tmp_path / "a", tmp_path / "one")
+    second = release(tmp_path / "b", tmp_path / "two")
     assert first["id"] == second["id"]
     one, two = (tmp_path / d / f"{first['id']}.tar.gz" for d in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
-    assert pack.pack_release(tmp_path / "a", tmp_path / "one")["changed"] is False
+    assert release(tmp_path / "a", tmp_path / "one")["changed"] is False
     (tmp_path / "a" / "manage.py").chmod(0o755)
-    assert pack.pack_release(tmp_path / "a", tmp_path / "one")["id"] != first["id"]
+    assert release(tmp_path / "a", tmp_path / "one")["id"] != first["id"]
 
 
 def git(root, *arguments):
@@ -151,14 +155,14 @@ def test_a_release_from_a_checkout_heeds_gitignore(tmp_path):
     (tmp_path / ".gitignore").write_text(".env\n")
     git(tmp_path, "add", "-f", "site/manage.py", "site/gone.py", "site/db.sqlite3")
     (source / "gone.py").unlink()
-    result = pack.pack_release(source, tmp_path / "out")
+    result = release(source, tmp_path / "out")
     assert names_in(result) == {"manage.py", "new.py"}
 
 
 def test_a_checkout_that_git_refuses_is_not_packed_with_its_secrets(tmp_path):
     write(tmp_path, "manage.py", ".env", ".git/HEAD")
     with pytest.raises(pack.DataError, match="git cannot list it"):
-        pack.pack_release(tmp_path, tmp_path / "out")
+        release(tmp_path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("target", ["../secret", "/etc/passwd", "..", "app/../../secret"])
@@ -168,19 +172,28 @@ def test_a_link_that_leads_outside_is_refused(tmp_path, target):
     write(tmp_path, "secret")
     (source / "link").symlink_to(target)
     with pytest.raises(pack.DataError, match="link to"):
-        pack.pack_release(source, tmp_path / "out")
+        release(source, tmp_path / "out")
 
 
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(pack.DataError, match="holds no file"):
-        pack.pack_release(tmp_path, tmp_path / "out")
+        release(tmp_path, tmp_path / "out")
+
+
+def test_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(pack.DataError, match=r"^app_source: .*none: no such folder"):
+        pack.read_project(tmp_path / "none")
+
+
+def test_what_is_added_changes_the_release(tmp_path):
+    write(tmp_path / "site", "manage.py")
+    entries = pack.read_project(tmp_path / "site")
+    added = pack.Entry(".serverbench/servers.txt", b"gunicorn==27\n", executable=False, link=None)
+    result = pack.pack_release([*entries, added], tmp_path / "out")
+    assert names_in(result) == {"manage.py", ".serverbench/servers.txt"}
+    assert result["id"] != pack.pack_release(entries, tmp_path / "out")["id"]
 
 
 def test_the_command_line(tmp_path, capsys):
-    write(tmp_path / "site", "manage.py")
-    assert pack.main(["release", str(tmp_path / "site"), "--output-dir", str(tmp_path)]) == 0
-    assert set(json.loads(capsys.readouterr().out)) == {"id", "path", "files", "changed"}
-    assert pack.main(["release", str(tmp_path / "none"), "--output-dir", str(tmp_path)]) == 1
-    assert "no such folder" in capsys.readouterr().err
     assert pack.main(["runner", "--output", str(tmp_path / "r.pyz")]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"path", "sha256", "changed"}

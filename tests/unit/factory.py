@@ -23,6 +23,7 @@ from collect.model import (
     Outcome,
     Plan,
     PlannedTrial,
+    ProxyFigures,
     ServiceFigures,
     Trial,
     WrkFigures,
@@ -177,7 +178,9 @@ def trial(planned: PlannedTrial | None = None, of: Plan | None = None, **changes
         cpu=CpuFigures(40.0, 3.0, 50.0, 0.3, {}, 0.0, 2),
         service=ServiceFigures(variant.workers, variant.workers, 0.7, 100, 100, 0, 0),
         host_state=HostFigures(0, 0.0, 0.05, 1.0),
-        proxy_figures=None,
+        proxy_figures=None
+        if variant.proxy == "none"
+        else ProxyFigures(3.0, 9 * 2**20, round((12 + factor) * 2**20), 20 * 2**20),
         outcome=Outcome("ok"),
     )
     return replace(healthy, **changes)

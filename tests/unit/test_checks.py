@@ -164,12 +164,6 @@ def test_invalid_reasons_stand_before_suspect_ones():
     assert codes(found) == ["clock_step", "long_stalls"]
 
 
-def test_the_proxy_of_the_variant_is_part_of_the_trial():
-    trial = with_cpu(others={"caddy": 30.0})
-    assert verdict(trial).status == "invalid"
-    assert verdict(replace(trial, proxy="caddy")).status == "valid"
-
-
 def test_a_short_trial_of_a_slow_server_is_no_starvation():
     # 200 connections, 1.05 s an answer, 3 s: two answers each, and the third counts nowhere.
     figures = factory.wrk(400 / 3, Load(duration_s=3.0), requests=400)

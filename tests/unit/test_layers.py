@@ -15,12 +15,14 @@ ROOT = Path(collect.__file__).parent
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["verify", "simulate"],
+    ["verify", "simulate", "project"],
     ["report"],
     ["changes"],
     ["stats", "parse"],
     ["archive"],
     ["store"],
+    ["pack"],
+    ["checkout", "requirements"],
     ["plan", "request"],
     ["inputs", "twin", "ladder"],
     ["variants"],
@@ -32,7 +34,7 @@ LAYERS = [
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 # What runs on the host: it ships without the rest of the kit.
-HOST_SIDE = {"runner", "service", "pack"}
+HOST_SIDE = {"runner", "service"}
 SHIPS = {"activation", "errors", "decode", "model", "upgrade", "attempts", "checks", "decide"}
 HOST_MAY_IMPORT = SHIPS | HOST_SIDE
 

@@ -80,10 +80,12 @@ class ActionModule(ActionBase):
 
     def _look(self, unit: str, progress_file: str) -> tuple[Progress | None, bool]:
         # is-active first: a runner that ends between the two has then written its last progress.
+        # After a boot the runner waits for the host to be up: it has a job, and is not active yet.
         answer = self._low_level_execute_command(
-            f"systemctl is-active {unit}; cat {progress_file} 2>/dev/null || true"
+            f"systemctl is-active {unit} || systemctl list-jobs --no-legend {unit} | grep start"
+            f" || true; echo; cat {progress_file} 2>/dev/null || true"
         )
-        state, _, text = answer["stdout"].replace("\r", "").partition("\n")
+        state, _, text = answer["stdout"].replace("\r", "").partition("\n\n")
         if not state:
             raise AnsibleConnectionFailure(answer["stderr"].strip() or "no answer")
         progress = None
@@ -92,7 +94,7 @@ class ActionModule(ActionBase):
                 progress = decode(Progress, json.loads(text), progress_file)
             except ValueError as error:
                 raise DataError(f"{progress_file}: {error}") from error
-        return progress, state.strip() in {"active", "activating"}
+        return progress, bool({"active", "activating", "start"} & set(state.split()))
 
 
 def _line(host: str, progress: Progress) -> str:

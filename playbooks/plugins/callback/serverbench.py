@@ -28,7 +28,7 @@ _WRAPPING = re.compile(r"^(Task failed: )?(The filter plugin 'serverbench_\w+' f
 
 
 class CallbackModule(DefaultCallback):
-    """Overrides only what is printed of a failure, and the banners."""
+    """Overrides what is printed of failures and at the end, and the banners."""
 
     CALLBACK_NAME = "serverbench"
 
@@ -36,9 +36,13 @@ class CallbackModule(DefaultCallback):
         """Start the clock that the play banners show."""
         super().__init__()
         self._started = time.monotonic()
+        # By host: the last thing that went wrong there.
+        self._troubles: dict[str, str] = {}
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 - Ansible's signature
         """Print `host: why`, with the command's own words below where there are such."""
+        if not ignore_errors:
+            self._remember(result)
         if self._display.verbosity or ignore_errors or (result.task.loop and not _reason(result)):
             super().v2_runner_on_failed(result, ignore_errors)
             return
@@ -47,6 +51,7 @@ class CallbackModule(DefaultCallback):
 
     def v2_runner_item_on_failed(self, result: Any) -> None:  # noqa: ANN401 - Ansible's signature
         """Print an item's failure like a task's."""
+        self._remember(result)
         if self._display.verbosity:
             super().v2_runner_item_on_failed(result)
             return
@@ -54,6 +59,7 @@ class CallbackModule(DefaultCallback):
 
     def v2_runner_on_unreachable(self, result: Any) -> None:  # noqa: ANN401 - Ansible's signature
         """Print which host did not answer, and why."""
+        self._remember(result)
         if self._display.verbosity:
             super().v2_runner_on_unreachable(result)
             return
@@ -77,17 +83,40 @@ class CallbackModule(DefaultCallback):
             super().v2_runner_on_ok(result)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ANN401 - Ansible's signature
-        """Print the recap only where something failed: the report is the last word otherwise."""
-        if self._display.verbosity or stats.failures or stats.dark:
+        """Print the last words: who failed and who was not reached, or that all is done."""
+        if self._display.verbosity:
             super().v2_playbook_on_stats(stats)
-            return
-        changed = sum(stats.changed.values())
         self._display.display("")
-        self._display.display(f"[{self._clock()}] done, changed={changed}")
+        troubled = sorted({*stats.failures, *stats.dark})
+        if not troubled:
+            changed = sum(stats.changed.values())
+            self._display.display(f"[{self._clock()}] done, changed={changed}")
+            return
+        fine = sorted(set(stats.processed) - {*troubled, "localhost"})
+        rest = f"done on {', '.join(fine)}, but not on" if fine else "not done on"
+        lines = [f"[{self._clock()}] {rest} {', '.join(troubled)}"]
+        # With a single host the reason stands right above.
+        if len(stats.processed) > 1:
+            for host in troubled:
+                state = "not reached" if host in stats.dark else "failed"
+                why = self._troubles.get(host, "see above").removeprefix(f"{host}: ")
+                lines.append(f"  {host}: {state}: {why}")
+        if fine:
+            lines.append(
+                f"  Once that is mended: the same command with --limit {','.join(troubled)}"
+            )
+        self._display.display("\n".join(lines), color=constants.COLOR_ERROR)
 
     def _clock(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
         return f"{minutes}:{seconds:02d}"
+
+    def _remember(self, result: Any) -> None:  # noqa: ANN401 - Ansible's result
+        # Of a loop, the item has already said more than the sum of them does.
+        reason = _reason(result)
+        host = result.host.get_name()
+        if reason and not (result.task.loop and host in self._troubles):
+            self._troubles[host] = reason
 
     def _say(self, result: Any) -> None:  # noqa: ANN401 - Ansible's result
         name = result.task.get_name().strip()

@@ -47,8 +47,8 @@ kept: {description: O(packages) that stay although they are new., type: list, re
 accounts: {description: Users and groups that were removed., type: list, returned: always}
 """
 
-# Whoever asks for a mere suggestion asks for more than a host needs. Recommendations are looked at one
-# by one: those of packages that were here before held nothing then, either.
+# A suggestion keeps nothing. Recommendations are looked at one by one: those of packages that were
+# here before held nothing then, either.
 AUTOREMOVE = (
     "apt-get",
     "--simulate",
@@ -68,9 +68,11 @@ class Host:
         """Remember where to run commands."""
         self.module = module
 
-    def said(self, *command: str) -> list[str]:
+    def said(self, *command: str, **environment: str) -> list[str]:
         """Run a command and return its lines; one that fails ends the module."""
-        _, out, _ = self.module.run_command(list(command), check_rc=True, environ_update=QUIET)
+        _, out, _ = self.module.run_command(
+            list(command), check_rc=True, environ_update=QUIET | environment
+        )
         return [line for line in str(out).splitlines() if line]
 
     def installed(self) -> dict[str, str]:
@@ -92,7 +94,10 @@ class Host:
             elsewhere = f"--option=Dir::State::extended_states={records}"
             if automatic:
                 self.said("apt-mark", elsewhere, "auto", *automatic)
-            lines = self.said(*AUTOREMOVE, elsewhere)
+            # In /etc/apt/apt.conf.d postgresql-common tells apt never to do without a server.
+            settings = Path(folder) / "apt.conf"
+            settings.write_text('Dir::Etc::Parts "/dev/null";\n')
+            lines = self.said(*AUTOREMOVE, elsewhere, APT_CONFIG=str(settings))
         return {line.split()[1] for line in lines if line.startswith("Remv ")}
 
 
@@ -149,17 +154,23 @@ def main() -> None:
     is_noted = (notes / "packages").exists()
     installed = {bare(name) for name in host.installed()}
     removed = additions(host, notes, asked_for) if is_noted else set()
-    before = {bare(name) for name in (notes / "packages").read_text().split()} if is_noted else set()
+    before = (
+        {bare(name) for name in (notes / "packages").read_text().split()} if is_noted else set()
+    )
     was_automatic = set((notes / "automatic").read_text().split()) if is_noted else set()
     # Ansible's apt marks what it finds installed as asked for.
     marks = sorted(was_automatic.intersection(asked_for) - set(host.said("apt-mark", "showauto")))
-    accounts = accounts_left(notes, module.params["accounts"], installed - removed) if is_noted else []
+    accounts = (
+        accounts_left(notes, module.params["accounts"], installed - removed) if is_noted else []
+    )
     accounts = [*accounts, module.params["user"]]
     users = [name for name in accounts if name in names("/etc/passwd")]
     groups = [name for name in accounts if name in names("/etc/group")]
     if not module.check_mode:
         if removed:
-            host.said("apt-get", "-o", "DPkg::Lock::Timeout=600", "--yes", "purge", *sorted(removed))
+            host.said(
+                "apt-get", "-o", "DPkg::Lock::Timeout=600", "--yes", "purge", *sorted(removed)
+            )
         for name in removed:
             for archive in ARCHIVES.glob(f"{name}_*.deb"):
                 archive.unlink()
@@ -176,7 +187,9 @@ def main() -> None:
     module.exit_json(
         changed=bool(removed or marks or users or groups),
         removed=gone,
-        kept=sorted(name for name in asked_for if name in installed - removed - before and is_noted),
+        kept=sorted(
+            name for name in asked_for if name in installed - removed - before and is_noted
+        ),
         accounts=sorted({*users, *groups}),
         diff={
             "before": "".join(f"{name}\n" for name in [*gone, *sorted({*users, *groups})]),

@@ -102,7 +102,8 @@ class VirtualMachine(Computer):
             accelerator.QEMU,
             *("-name", self.wanted.machine),
             *("-nodefaults", "-no-user-config", "-display", "none"),
-            *("-machine", "q35"),
+            # Without controllers that would only be probed.
+            *("-machine", "q35,sata=off,smbus=off"),
             *accelerator.options(
                 self.wanted.accelerator, folder / image.KERNEL, RUN_DIR / "kvm.json"
             ),

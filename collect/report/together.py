@@ -1,0 +1,213 @@
+"""Several hosts side by side: how far each variant is behind the best, and whether that holds.
+
+Figures of different machines are never averaged: only places and ratios inside a host are compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from collect.report import text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from collect.report.build import HostReport
+    from collect.report.ranking import Row
+
+TITLE = "All hosts together"
+LEGEND = (
+    "Each cell: how many times better the best variant of that host is, and the tier on that host. "
+    "Requests per second of different machines are not averaged. holds: yes where this variant is "
+    "ahead of, level with and behind the same others on every host; partly where some are told "
+    "apart on some hosts only; no where it is ahead of another on one host and behind it elsewhere."
+)
+_NAMED = 3
+"""More pairs than this make no sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class TogetherRow:
+    """One variant on one endpoint."""
+
+    variant: str
+    cells: tuple[str, ...]
+    """In the order of the hosts: `1.20x (2=)`; empty where the host did not measure it."""
+    holds: str
+    """`yes`, `partly`, `no`; `?` where no two hosts compare it with anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class TogetherTable:
+    """One endpoint on every host that measured it."""
+
+    endpoint: str
+    hosts: tuple[str, ...]
+    said: tuple[str, ...]
+    rows: tuple[TogetherRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two variants, and on which hosts the first is ahead of, level with or behind the second."""
+
+    first: str
+    second: str
+    ahead: tuple[str, ...]
+    level: tuple[str, ...]
+    behind: tuple[str, ...]
+
+    @property
+    def contradicts(self) -> bool:
+        return bool(self.ahead and self.behind)
+
+    @property
+    def is_partial(self) -> bool:
+        return bool(self.level) and bool(self.ahead or self.behind) and not self.contradicts
+
+
+def together(hosts: Sequence[HostReport]) -> tuple[TogetherTable, ...]:
+    """Return a table an endpoint; none where there is only one host."""
+    names = dict.fromkeys(part.endpoint.name for host in hosts for part in host.endpoints)
+    tables = (_table(name, hosts) for name in names)
+    return tuple(table for table in tables if len(table.hosts) > 1)
+
+
+def same_settings(hosts: Sequence[HostReport]) -> str:
+    """Say which variants had other settings, or another load, on another host; empty if none."""
+    loads = {text.load(host.plan.load) for host in hosts}
+    knobs: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
+    for host in hosts:
+        for variant in host.plan.variants:
+            knobs.setdefault(variant.id, []).append((variant.workers, variant.knobs))
+    differing = [name for name, found in knobs.items() if any(one != found[0] for one in found)]
+    said = []
+    if len(loads) > 1:
+        said.append(f"The load was not the same on every host: {', '.join(sorted(loads))}.")
+    if differing:
+        which = "" if len(differing) == len(knobs) else f" for {_join(differing)}"
+        said.append(
+            f"Settings (such as workers per core) were not the same on every host{which}: see the "
+            "table of settings of each."
+        )
+    return " ".join(said)
+
+
+def _table(endpoint: str, hosts: Sequence[HostReport]) -> TogetherTable:
+    found: dict[str, dict[str, Row]] = {}
+    orders = {}
+    for host in hosts:
+        for part in host.endpoints:
+            if part.endpoint.name == endpoint:
+                found[host.name] = {row.variant.id: row for row in part.rps.rows}
+                orders[host.name] = host.plan.order
+    variants = [*dict.fromkeys(variant for rows in found.values() for variant in rows)]
+    # Tiers of a run in sequential order prove nothing.
+    tiers = {
+        host: {
+            variant: row.tier
+            for variant, row in rows.items()
+            if row.tier is not None and orders[host] == "interleaved"
+        }
+        for host, rows in found.items()
+    }
+    pairs = [_pair(first, second, tiers) for first, second in combinations(variants, 2)]
+    rows = tuple(
+        TogetherRow(
+            variant,
+            tuple(
+                _cell(rows.get(variant), orders[host] == "sequential")
+                for host, rows in found.items()
+            ),
+            _holds([pair for pair in pairs if variant in (pair.first, pair.second)]),
+        )
+        for variant in variants
+    )
+    return TogetherTable(endpoint, tuple(found), _said(endpoint, tiers, pairs), rows)
+
+
+def _pair(first: str, second: str, tiers: Mapping[str, Mapping[str, int]]) -> _Pair:
+    both = {
+        host: (own[first], own[second])
+        for host, own in tiers.items()
+        if first in own and second in own
+    }
+    return _Pair(
+        first,
+        second,
+        ahead=tuple(host for host, (a, b) in both.items() if a < b),
+        level=tuple(host for host, (a, b) in both.items() if a == b),
+        behind=tuple(host for host, (a, b) in both.items() if a > b),
+    )
+
+
+def _holds(pairs: Sequence[_Pair]) -> str:
+    compared = [pair for pair in pairs if len(pair.ahead + pair.level + pair.behind) > 1]
+    if not compared:
+        return "?"
+    if any(pair.contradicts for pair in compared):
+        return "no"
+    return "partly" if any(pair.is_partial for pair in compared) else "yes"
+
+
+def _cell(row: Row | None, is_sequential: bool) -> str:  # noqa: FBT001 - one place calls it
+    if row is None:
+        return ""
+    if row.median is None:
+        return row.missing
+    ratio = "1" if row.is_first else text.UNKNOWN
+    if row.behind is not None and not row.is_first:
+        ratio = f"{text.times(row.behind.ratio)}x"
+    return f"{ratio} ({text.tier(row, 'sequential' if is_sequential else 'interleaved')})"
+
+
+def _said(
+    endpoint: str, tiers: Mapping[str, Mapping[str, int]], pairs: Sequence[_Pair]
+) -> tuple[str, ...]:
+    on = f"On {text.one_line(endpoint)}"
+    firsts = {
+        host: tuple(sorted(variant for variant, tier in own.items() if tier == 1))
+        for host, own in tiers.items()
+        if own
+    }
+    if len(firsts) < 2:  # noqa: PLR2004 - one host holds nothing against another
+        return (f"{on} no two hosts can be held against each other yet.",)
+    return (_fastest(on, firsts), _order(pairs))
+
+
+def _fastest(on: str, firsts: Mapping[str, tuple[str, ...]]) -> str:
+    every = f"on each of the {len(firsts)} hosts"
+    if len(set(firsts.values())) == 1:
+        best = next(iter(firsts.values()))
+        if len(best) == 1:
+            return f"{on} {text.one_line(best[0])} is fastest {every}."
+        return f"{on} {_join(best)} share the first tier {every}."
+    parts = "; ".join(f"{text.one_line(host)} {_join(best)}" for host, best in firsts.items())
+    return f"{on} the first tier is not the same on every host: {parts}."
+
+
+def _order(pairs: Sequence[_Pair]) -> str:
+    compared = [pair for pair in pairs if len(pair.ahead + pair.level + pair.behind) > 1]
+    if contradictions := [pair for pair in compared if pair.contradicts]:
+        named = "; ".join(
+            f"{text.one_line(pair.first)} is ahead of {text.one_line(pair.second)} on "
+            f"{_join(pair.ahead)} and behind it on {_join(pair.behind)}"
+            for pair in contradictions[:_NAMED]
+        )
+        more = len(contradictions) - _NAMED
+        rest = f"; and {text.number(more, 'more pair')}" if more > 0 else ""
+        return f"The order does not hold: {named}{rest}."
+    partial = sum(pair.is_partial for pair in compared)
+    if not partial:
+        return "The order holds: the hosts agree on every pair."
+    return (
+        f"No host contradicts another; {partial} of {text.number(len(compared), 'pair')} "
+        f"{'is' if partial == 1 else 'are'} told apart on some hosts only."
+    )
+
+
+def _join(names: Sequence[str]) -> str:
+    shown = [text.one_line(name) for name in names]
+    return " and ".join(part for part in (", ".join(shown[:-1]), shown[-1]) if part)

@@ -1,0 +1,291 @@
+#!/usr/bin/python
+"""Ansible module: the virtual environment of an unpacked release, servers included."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+---
+module: app_install
+short_description: Install what an unpacked release needs
+description:
+  - Makes the virtual environment unless it is complete, installs the project's packages and then
+    the kit's servers from their lock, and links it into the release.
+  - A package that both need stays at the project's version; a server is always the kit's. What does
+    not go together then is an error.
+options:
+  release_dir: {description: The unpacked release., type: path, required: true}
+  root: {description: Folder in it that the servers work in., type: str, default: ""}
+  venv_dir: {description: The virtual environment., type: path, required: true}
+  stamp:
+    description: File that says the release is complete; written last.
+    type: path
+    required: true
+  python: {description: Interpreter of this host to make it with., type: str, required: true}
+  requirements: {description: The file that names the packages., type: str, required: true}
+  index_url:
+    description: Package index instead of pip's own; may hold a password.
+    type: str
+    default: ""
+  cache_dir: {description: Where pip keeps what it downloaded., type: path, required: true}
+author: [serverbench]
+"""
+
+EXAMPLES = r"""
+- name: Install the release
+  app_install:
+    release_dir: /opt/serverbench/releases/0123456789ab
+    venv_dir: /opt/serverbench/venvs/ba9876543210
+    stamp: /opt/serverbench/releases/0123456789ab/.complete-ba9876543210
+    python: python3
+    requirements: pyproject.toml
+    cache_dir: /opt/serverbench/cache/pip
+"""
+
+RETURN = r"""
+temporary: {description: Whether it looks like the network's fault., type: bool, returned: failed}
+"""
+
+MIN_PYTHON = (3, 10)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_OF_THE_NETWORK = (
+    "Connection",
+    "timed out",
+    "Retrying",
+    "Temporary failure",
+    "Could not fetch URL",
+    "IncompleteRead",
+)
+_WANTS_A_COMPILER = ("gcc", "cc1", "Python.h", "pg_config", "mysql_config", "pkg-config", "cargo")
+_MOST = 600
+
+
+class InstallError(Exception):
+    """One line that names the variable and the next step."""
+
+    def __init__(self, message: str, *, temporary: bool = False) -> None:
+        """Keep whether trying again may help."""
+        super().__init__(message)
+        self.temporary = temporary
+
+
+def canonical(name: str) -> str:
+    """Return a package's name in the one form that names are compared in."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def first_names(text: str) -> set[str]:
+    """Return the packages that the lines of a requirements file are about."""
+    lines = (line.strip() for line in text.splitlines())
+    return {canonical(found[0]) for line in lines if (found := _NAME.match(line))}
+
+
+def without(lock: str, names: set[str]) -> str:
+    """Return the lock with the entries of these packages left out, their hashes too."""
+    kept, keep = [], True
+    for line in lock.splitlines(keepends=True):
+        if found := _NAME.match(line):
+            keep = canonical(found[0]) not in names
+        if keep:
+            kept.append(line)
+    return "".join(kept)
+
+
+class Environment:
+    """One virtual environment and the pip in it."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        """Take the module's parameters."""
+        self._given = parameters
+        self._dir = Path(parameters["venv_dir"])
+        self._own = Path(parameters["release_dir"]) / ".serverbench"
+        self.warnings: list[str] = []
+
+    def make(self) -> None:
+        """Make the environment anew and install everything; the stamp in it comes last."""
+        self._create()
+        self._pip_install("-r", self._own / "requirements.txt", "-c", self._own / "constraints.txt")
+        found = self._versions()
+        if "django" not in found:
+            raise InstallError(
+                f"app_requirements: {self._given['requirements']} brings no Django; name the file "
+                "that holds what the project needs"
+            )
+        complaints = self._complaints()
+        self._install_servers(found)
+        if new := [line for line in self._complaints() if line not in complaints]:
+            raise InstallError(
+                f"app_requirements: the versions in {self._given['requirements']} do not go with "
+                f"the kit's servers: {'; '.join(new)}. Pin versions that do, or change the "
+                "server's in roles/server/files/requirements.in and run make lock"
+            )
+        (self._dir / ".complete").touch()
+
+    def _create(self) -> None:
+        python = self._given["python"]
+        program = shutil.which(python)
+        if program is None:
+            others = sorted(
+                {
+                    path.name
+                    for path in Path("/usr/bin").glob("python3.*")
+                    if path.name[8:].isdigit()
+                }
+            )
+            raise InstallError(
+                f"app_python: there is no {python} on this host; it has {', '.join(others)}. "
+                "Install it, or name another"
+            )
+        code = "import sys; print(*sys.version_info[:2])"
+        version = self._run([program, "-c", code]).stdout.split()
+        if len(version) != len(MIN_PYTHON) or tuple(map(int, version)) < MIN_PYTHON:
+            raise InstallError(
+                f"app_python: {program} is Python {'.'.join(version) or 'of no known version'}; "
+                f"the servers need {'.'.join(map(str, MIN_PYTHON))} or newer"
+            )
+        made = self._run([program, "-m", "venv", "--clear", str(self._dir)])
+        if made.returncode != 0:
+            raise InstallError(
+                f"app_python: {program} cannot make a virtual environment (apt install "
+                f"python{'.'.join(version)}-venv?): {_tail(made)}"
+            )
+
+    def _install_servers(self, found: dict[str, str]) -> None:
+        servers = first_names((self._own / "servers.in").read_text(encoding="utf-8"))
+        lock = (self._own / "servers.txt").read_text(encoding="utf-8")
+        wanted = self._dir / "servers.txt"
+        wanted.write_text(without(lock, set(found) - servers), encoding="utf-8")
+        self._pip_install("--no-deps", "--require-hashes", "-r", wanted)
+        now = self._versions()
+        self.warnings = [
+            f"The project asks for {name} {found[name]}; the kit measures {now[name]}, for "
+            "which its settings are made (roles/server/files/requirements.in)."
+            for name in sorted(servers & set(found))
+            if found[name] != now[name]
+        ]
+
+    def _pip_install(self, *arguments: object) -> None:
+        done = self._pip("install", "--no-input", "--quiet", *map(str, arguments))
+        if done.returncode == 0:
+            return
+        text = done.stderr + done.stdout
+        hint = ""
+        if any(word in text for word in _WANTS_A_COMPILER):
+            hint = (
+                "; app_packages names Debian packages to install first, such as gcc and python3-dev"
+            )
+        temporary = any(word in text for word in _OF_THE_NETWORK)
+        if temporary:
+            hint = "; is pip_index_url right, and reachable from this host?"
+        what = self._given["requirements"]
+        raise InstallError(
+            f"app_requirements: pip cannot install {what}: {_tail(done)}{hint}", temporary=temporary
+        )
+
+    def _complaints(self) -> list[str]:
+        done = self._pip("check")
+        return done.stdout.splitlines() if done.returncode else []
+
+    def _versions(self) -> dict[str, str]:
+        done = self._pip("list", "--format=json")
+        if done.returncode != 0:
+            raise InstallError(f"app_python: pip list failed: {_tail(done)}")
+        return {canonical(item["name"]): item["version"] for item in json.loads(done.stdout)}
+
+    def _pip(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run([str(self._dir / "bin/python"), "-m", "pip", *arguments])
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "PIP_CACHE_DIR": self._given["cache_dir"],
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_ROOT_USER_ACTION": "ignore",
+            "LC_ALL": "C.UTF-8",
+        }
+        if index_url := self._given["index_url"]:
+            environment["PIP_INDEX_URL"] = index_url
+            # A mirror inside a cloud often has no TLS, which pip refuses unless told so.
+            if index_url.startswith("http://"):
+                environment["PIP_TRUSTED_HOST"] = urlsplit(index_url).netloc.rpartition("@")[2]
+        return subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            # A requirement such as ./vendor/x is relative to the project.
+            cwd=self._given["release_dir"],
+        )
+
+
+def finish(parameters: dict[str, Any]) -> None:
+    """Link the environment into the release, compile the code, and write the stamp."""
+    release, venv = Path(parameters["release_dir"]), Path(parameters["venv_dir"])
+    link = release / parameters["root"] / ".venv"
+    link.unlink(missing_ok=True)
+    link.symlink_to(venv)
+    # The services may not write here, so the byte code is compiled now rather than at every start.
+    # A file that does not compile is the project's business: a template for code, say.
+    subprocess.run(
+        [str(venv / "bin/python"), "-m", "compileall", "-qq", str(release), "-x", r"/\.venv/"],
+        check=False,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
+    Path(parameters["stamp"]).touch()
+
+
+def _tail(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    text = " ".join(errors or lines[-3:])
+    return text if len(text) <= _MOST else f"{text[:_MOST]}..."
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "release_dir": {"type": "path", "required": True},
+            "root": {"type": "str", "default": ""},
+            "venv_dir": {"type": "path", "required": True},
+            "stamp": {"type": "path", "required": True},
+            "python": {"type": "str", "required": True},
+            "requirements": {"type": "str", "required": True},
+            "index_url": {"type": "str", "default": "", "no_log": True},
+            "cache_dir": {"type": "path", "required": True},
+        },
+    )
+    given = module.params
+    if Path(given["stamp"]).exists():
+        module.exit_json(changed=False)
+    os.umask(0o022)
+    environment = Environment(given)
+    try:
+        if not (Path(given["venv_dir"]) / ".complete").exists():
+            environment.make()
+        finish(given)
+    except InstallError as error:
+        module.fail_json(msg=str(error), temporary=error.temporary)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}", temporary=False)
+    for warning in environment.warnings:
+        module.warn(warning)
+    module.exit_json(changed=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""What serves before, during and after an activation, whatever goes wrong in it."""
+
+import json
+
+import pytest
+from service_fakes import FakeHost, Killed, variant
+
+from collect.activation import load_service
+from collect.errors import ServerbenchError
+
+GRANIAN = variant("granian-wsgi")
+GUNICORN = variant("gunicorn-wsgi-socket", socket=True)
+CANDIDATE = ["start serverbench-candidate.service", "stop serverbench-candidate.service"]
+
+
+@pytest.fixture
+def host(tmp_path):
+    one = FakeHost(tmp_path)
+    one.install("r1", "r2", "r3")
+    return one
+
+
+def test_the_first_service_of_a_host(host):
+    outcome = host.deploy(GRANIAN, "r1")
+    assert outcome.changed
+    assert not outcome.failed
+    assert host.acted() == [*CANDIDATE, f"start {GRANIAN.unit}", f"enable {GRANIAN.unit}"]
+    assert host.current() == "r1"
+    assert (host.places.settings_dir / "app.env").read_text() == "A=1\n"
+    service = load_service(host.places.service_file)
+    assert (service.variant, service.release) == (GRANIAN, "r1")
+
+
+def test_a_second_time_changes_nothing(host):
+    host.deploy(GRANIAN, "r1")
+    outcome = host.deploy(GRANIAN, "r1")
+    assert (outcome.changed, outcome.what) == (False, ())
+    assert host.acted() == []
+
+
+def test_check_mode_says_what_would_be_and_changes_nothing(host):
+    host.deploy(GRANIAN, "r1")
+    host.stage(GUNICORN, "r2")
+    host.calls.clear()
+    outcome = host.activator(host.activation(GUNICORN, "r2")).look()
+    assert outcome.changed
+    assert "release r2 instead of r1" in outcome.what
+    assert f"{GRANIAN.unit} stops" in outcome.what
+    assert host.acted() == []
+    assert host.current() == "r1"
+
+
+def test_a_new_release_is_tried_beside_the_old_one_first(host):
+    host.deploy(GRANIAN, "r1")
+    host.deploy(GRANIAN, "r2")
+    assert host.acted() == [*CANDIDATE, f"restart {GRANIAN.unit}", f"start {GRANIAN.unit}"]
+    assert host.serving_release(GRANIAN.unit) == "r2"
+    assert load_service(host.places.service_file).previous_release == "r1"
+
+
+def test_a_socket_stays_open_while_its_service_is_restarted(host):
+    host.deploy(GUNICORN, "r1")
+    host.deploy(GUNICORN, "r2")
+    touched = [call for call in host.acted() if GUNICORN.socket_unit in call]
+    assert touched == [f"start {GUNICORN.socket_unit} {GUNICORN.unit}"]
+    assert f"restart {GUNICORN.unit}" in host.acted()
+    assert host.serving_release(GUNICORN.unit) == "r2"
+
+
+def test_a_release_that_answers_wrongly_never_serves(host):
+    host.deploy(GRANIAN, "r1")
+    host.broken.add("r2")
+    outcome = host.deploy(GRANIAN, "r2", text="new settings")
+    assert outcome.failed
+    assert "release r2 under granian-wsgi: /h: status 500 instead of 200" in outcome.message
+    assert f"nothing was changed: {GRANIAN.unit} serves release r1" in outcome.message
+    assert outcome.journal == "last words of serverbench-candidate.service\n"
+    assert host.acted() == CANDIDATE
+    assert host.current() == "r1"
+    assert host.units_on_disk() == {GRANIAN.unit: "settings\n"}
+    assert list(host.places.runtime_unit_dir.glob("*.service")) == []
+
+
+def test_what_fails_on_the_apps_own_port_is_put_back(host):
+    host.deploy(GUNICORN, "r1")
+    before = host.places.service_file.read_text()
+    host.broken.add(("r2", "app"))
+    outcome = host.deploy(GUNICORN, "r2", text="new settings", environment="A=2\n")
+    assert outcome.failed
+    assert f"all is as it was: {GUNICORN.unit} serves release r1" in outcome.message
+    assert host.serving_release(GUNICORN.unit) == "r1"
+    assert host.current() == "r1"
+    assert host.units_on_disk()[GUNICORN.unit] == "settings\n"
+    assert (host.places.settings_dir / "app.env").read_text() == "A=1\n"
+    assert host.places.service_file.read_text() == before
+    # The socket stayed open through both restarts.
+    assert not [
+        call for call in host.acted() if call.startswith("stop") and GUNICORN.socket_unit in call
+    ]
+    # And the next attempt is not taken for done.
+    host.broken.clear()
+    assert host.deploy(GUNICORN, "r2", text="new settings", environment="A=2\n").changed
+    assert host.serving_release(GUNICORN.unit) == "r2"
+
+
+def test_another_variant_takes_over(host):
+    host.deploy(GRANIAN, "r1")
+    host.deploy(GUNICORN, "r1")
+    assert host.serving() == (GUNICORN.unit, GUNICORN.socket_unit)
+    assert host.enabled() == (GUNICORN.unit, GUNICORN.socket_unit)
+    assert GRANIAN.unit in host.units_on_disk(), "the files of the others are left alone"
+
+
+def test_another_variant_that_fails_gives_the_port_back(host):
+    host.deploy(GRANIAN, "r1")
+    host.broken.add(("r2", "app"))
+    outcome = host.deploy(GUNICORN, "r2")
+    assert outcome.failed
+    assert host.serving() == (GRANIAN.unit,)
+    assert host.enabled() == (GRANIAN.unit,)
+    assert host.serving_release(GRANIAN.unit) == "r1"
+    assert set(host.units_on_disk()) == {GRANIAN.unit}
+
+
+@pytest.mark.parametrize("moment", ["restart", "start serverbench-gunicorn"])
+def test_an_activation_that_was_killed_is_put_right_by_the_next(host, moment):
+    first, second = (GUNICORN, GUNICORN) if moment == "restart" else (GRANIAN, GUNICORN)
+    host.deploy(first, "r1")
+    host.kill_at = moment
+    with pytest.raises(Killed):
+        host.deploy(second, "r2")
+    assert host.current() == "r2", "it was killed half-way"
+    host.broken.add("r3")
+    outcome = host.deploy(second, "r3")
+    assert outcome.failed
+    assert host.current() == "r1"
+    assert host.serving_release(first.unit) == "r1"
+    assert first.unit in host.enabled()
+    assert not host.places.undo_file.exists()
+
+
+def test_a_candidate_that_was_left_is_removed(host):
+    host.kill_at = "start serverbench-candidate"
+    with pytest.raises(Killed):
+        host.deploy(GRANIAN, "r1")
+    # `finally` runs in this stand-in for a kill; make it as a real one leaves it.
+    (host.places.runtime_unit_dir / "serverbench-candidate.service").write_text("old r0\n")
+    assert not host.deploy(GRANIAN, "r1").failed
+    assert list(host.places.runtime_unit_dir.glob("*.service")) == []
+
+
+def test_new_settings_lead_to_a_new_process(host):
+    host.deploy(GRANIAN, "r1")
+    outcome = host.deploy(GRANIAN, "r1", environment="A=2\n")
+    assert f"restart {GRANIAN.unit}" in host.acted()
+    assert any("app.env" in line for line in outcome.what)
+    (host.places.settings_dir / "secret.env").write_text("KEY=2\n")
+    outcome = host.deploy(GRANIAN, "r1", environment="A=2\n")
+    assert outcome.what == ("the secrets have changed",)
+    assert f"restart {GRANIAN.unit}" in host.acted()
+    assert not host.deploy(GRANIAN, "r1", environment="A=2\n").changed
+    digest = host.places.environment_digest_file
+    assert digest.stat().st_mode & 0o077 == 0
+
+
+def test_a_service_that_answers_wrongly_is_tried_anew(host):
+    host.deploy(GRANIAN, "r1")
+    host.broken.add("r1")
+    outcome = host.deploy(GRANIAN, "r1")
+    assert outcome.failed
+    assert host.serving_release(GRANIAN.unit) == "r1"
+
+
+def test_a_bench_changes_the_release_through_the_gate_and_starts_nothing_that_was_stopped(host):
+    host.deploy(GRANIAN, "r1")
+    host.deploy(GRANIAN, "r2", takes_over=False)
+    assert host.acted()[:2] == CANDIDATE
+    assert host.serving_release(GRANIAN.unit) == "r2"
+    host.stop([GRANIAN.unit], 1)
+    assert not host.deploy(GRANIAN, "r2", takes_over=False).changed
+    assert host.deploy(GRANIAN, "r3", takes_over=False).changed
+    assert host.current() == "r3"
+    assert host.serving() == ()
+
+
+def test_a_bench_leaves_alone_what_was_started_by_hand(host):
+    host.deploy(GUNICORN, "r1")
+    host.processes["serverbench-uvicorn-asgi.service"] = ("x", "r1")
+    host.broken.add(("r1", "app"))  # Whoever answers there is not asked.
+    host.deploy(GUNICORN, "r1", takes_over=False)
+    assert "serverbench-uvicorn-asgi.service" in host.serving()
+
+
+def test_without_a_service_only_the_link_moves(host):
+    assert host.deploy(None, "r1").changed
+    assert host.current() == "r1"
+    assert host.acted() == []
+    assert not host.places.service_file.exists()
+    assert not host.deploy(None, "r1").changed
+
+
+def test_a_release_that_is_not_there_is_named_with_those_that_are(host):
+    host.deploy(GRANIAN, "r1")
+    (host.places.root_dir / "releases/half").mkdir()
+    for missing in ("r9", "half"):
+        with pytest.raises(ServerbenchError, match=f"app_release: got '{missing}'.*r1, r2, r3"):
+            host.deploy(GRANIAN, missing)
+    assert host.current() == "r1"
+
+
+def test_old_releases_go_with_the_environments_that_none_uses(host):
+    host.install("r4", "r5")
+    host.deploy(GRANIAN, "r1")
+    host.deploy(GRANIAN, "r5")  # r1 is the former one: the oldest, and yet it stays.
+    left = {path.name for path in (host.places.root_dir / "releases").iterdir()}
+    assert left == {"r1", "r4", "r5"}
+    venvs = {path.name for path in (host.places.root_dir / "venvs").iterdir()}
+    assert venvs == {"v-r1", "v-r4", "v-r5"}
+
+
+def test_going_back_is_an_activation_like_any_other(host):
+    host.deploy(GRANIAN, "r1")
+    host.deploy(GRANIAN, "r2")
+    host.deploy(GRANIAN, "r1")
+    assert host.serving_release(GRANIAN.unit) == "r1"
+    assert load_service(host.places.service_file).previous_release == "r2"
+
+
+def test_a_taken_port_is_named_and_nothing_changes(host):
+    host.owner = "pid 7 (nc -l 9874)"
+    with pytest.raises(ServerbenchError, match=r"service_candidate_port: got 9874.*pid 7"):
+        host.deploy(GRANIAN, "r1")
+    assert not (host.places.root_dir / "current").exists()
+
+
+def test_a_server_that_gave_its_socket_up(host):
+    daphne = variant("daphne-asgi", socket=True)
+    host.deploy(daphne, "r1")
+    alone = variant("daphne-asgi")
+    host.deploy(alone, "r1", text="one process")
+    assert host.serving() == (alone.unit,)
+    assert set(host.units_on_disk()) == {alone.unit}
+    assert host.enabled() == (alone.unit,)
+
+
+def test_what_a_run_remembers_is_forgotten_once_something_else_shall_serve(host):
+    run = host.places.runs_dir / "run-1"
+    run.mkdir()
+    (run / "restore.json").write_text(json.dumps({"active": [GUNICORN.unit]}))
+    host.deploy(GRANIAN, "r1")
+    assert not (run / "restore.json").exists()
+
+
+def test_a_record_that_cannot_be_read_stops_everything(host):
+    host.places.undo_file.write_text("{")
+    with pytest.raises(ServerbenchError, match=r"undo\.json.*did not end"):
+        host.deploy(GRANIAN, "r1")

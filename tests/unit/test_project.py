@@ -1,0 +1,146 @@
+"""What is wrong with a project's variables is told in one line, before a host is touched."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from collect import project as project_module
+from collect.errors import DataError
+from collect.project import check_environment, check_project, pack_project
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVERS = ROOT / "roles/server/files"
+FOREIGN = {
+    "app_source": str(ROOT / "tests/foreign_project"),
+    "app_root": "src",
+    "app_requirements": "pyproject.toml",
+    "app_settings_module": "noticeboard.settings.production",
+    "app_wsgi": "noticeboard.web:application",
+    "app_asgi": "noticeboard.live:application",
+    "app_setup_commands": ["python manage.py migrate"],
+    "app_something_else": "ignored",
+}
+BOTH = ("wsgi", "asgi")
+
+
+def pack(tmp_path, interfaces=BOTH, **changes):
+    project = check_project({**FOREIGN, **changes}, interfaces)
+    return pack_project(project, interfaces, tmp_path / "build", SERVERS)
+
+
+def content(result, name):
+    with tarfile.open(result["path"]) as tar:
+        return tar.extractfile(name).read().decode()
+
+
+def test_a_foreign_project_is_packed_with_what_pip_needs(tmp_path):
+    result = pack(tmp_path)
+    assert result["commit"] is None
+    assert content(result, ".serverbench/requirements.txt") == "Django>=5.2,<7\n"
+    assert "gunicorn==" in content(result, ".serverbench/servers.txt")
+    assert json.loads(content(result, ".serverbench/project.json")) == {"root": "src"}
+    assert "def about" in content(result, "src/bulletin/views.py")
+    again = pack(tmp_path)
+    assert (again["id"], again["packages"]) == (result["id"], result["packages"])
+    assert again["changed"] is False
+
+
+def test_other_packages_make_another_environment_and_other_code_does_not(tmp_path):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "conf.py").write_text("")
+    (folder / "requirements.txt").write_text("Django==5.2\n")
+    changes = {
+        "app_source": str(folder),
+        "app_root": "",
+        "app_requirements": "requirements.txt",
+        "app_settings_module": "conf",
+        "app_wsgi": "conf:application",
+        "app_setup_commands": [],
+    }
+    first = pack(tmp_path, ["wsgi"], **changes)
+    (folder / "conf.py").write_text("DEBUG = False\n")
+    second = pack(tmp_path, ["wsgi"], **changes)
+    assert (first["id"] == second["id"], first["packages"] == second["packages"]) == (False, True)
+    (folder / "requirements.txt").write_text("Django==5.2.19\n")
+    third = pack(tmp_path, ["wsgi"], **changes)
+    assert third["packages"] != second["packages"]
+    # Built from the project's own files, an environment belongs to one release.
+    (folder / "requirements.txt").write_text("Django==5.2.19\n.\n")
+    fourth = pack(tmp_path, ["wsgi"], **changes)
+    (folder / "conf.py").write_text("DEBUG = True\n")
+    assert pack(tmp_path, ["wsgi"], **changes)["packages"] != fourth["packages"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"app_source": ""}, "app_source: got nothing; accepted: a folder or a git URL"),
+        ({"app_source": "../site"}, "app_source: got '../site'; accepted: an absolute path"),
+        ({"app_source": "/no/such"}, "app_source: /no/such: no such folder"),
+        ({"app_source": "/no/such", "app_ref": "main"}, "app_source: /no/such: no such folder"),
+        ({"app_ref": 1.1}, "app_ref: "),
+        ({"app_root": "../x"}, "app_root: got '../x'; accepted: a folder inside app_source"),
+        ({"app_root": "source"}, "app_root: got 'source', which is no folder in "),
+        ({"app_requirements": "requirements.txt"}, "app_requirements: got 'requirements.txt'"),
+        ({"app_requirements": None}, "app_requirements: "),
+        ({"app_python": "python3 -S"}, "app_python: got 'python3 -S'; accepted: python3.12"),
+        ({"app_settings_module": "noticeboard/settings"}, "app_settings_module: got 'noticeboard/"),
+        (
+            {"app_settings_module": "noticeboard.prod"},
+            "app_settings_module: got the module 'noticeboard.prod', and the project has no src/",
+        ),
+        ({"app_wsgi": "noticeboard.web"}, "app_wsgi: got 'noticeboard.web'; accepted: module:name"),
+        ({"app_wsgi": "noticebored.web:application"}, "app_wsgi: got the module 'noticebored.web'"),
+        ({"app_asgi": ""}, "app_asgi: got ''; accepted: module:name"),
+        ({"app_setup_commands": "migrate"}, "app_setup_commands: "),
+        ({"app_setup_commands": ["true", " "]}, "app_setup_commands[1]: got nothing"),
+        (
+            {"app_setup_commands": ["python3 src/manage.py migrate"]},
+            "app_setup_commands[0]: got 'python3 src/manage.py migrate', and the project has no ",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_variable_is_named(tmp_path, changes, message):
+    with pytest.raises(DataError) as caught:
+        pack(tmp_path, **changes)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_interface_that_is_not_served_need_not_be_there(tmp_path):
+    assert pack(tmp_path, ["wsgi"], app_asgi="no.such:thing")["id"]
+    assert pack(tmp_path, ["wsgi"], app_asgi="")["id"]
+
+
+def test_a_project_without_manage_py(tmp_path):
+    assert pack(tmp_path, app_setup_commands=["django-admin migrate"])["id"]
+
+
+@pytest.mark.parametrize(
+    "environment", [{"A": "two\nlines"}, {"A B": "x"}, {"A=": "x"}, {1: "x"}, {"A": ["canary"]}, []]
+)
+def test_an_environment_that_no_file_can_hold(environment):
+    with pytest.raises(DataError, match=r"^app_environment") as caught:
+        check_environment(environment)
+    assert "canary" not in str(caught.value)
+    assert "lines" not in str(caught.value)
+
+
+def test_an_environment():
+    check_environment({"A": "x y'\"$%", "B": 5, "C": True, "_D": ""})
+
+
+def test_the_command_line(tmp_path, monkeypatch, capsys):
+    arguments = ["--build-dir", str(tmp_path), "--servers-dir", str(SERVERS)]
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({**FOREIGN, "interfaces": ["wsgi"]})))
+    assert project_module.main(arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert set(result) == {"id", "path", "files", "changed", "packages", "commit"}
+    wrong = {**FOREIGN, "interfaces": ["wsgi"], "app_root": "x"}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(wrong)))
+    assert project_module.main(arguments) == 1
+    assert capsys.readouterr().err.startswith("app_root: got 'x'")
