@@ -119,6 +119,16 @@ def test_uwsgi_speaks_its_own_protocol_where_a_proxy_does():
     assert "--http" not in line
 
 
+def test_unix_sockets_are_asked_for_in_the_words_each_server_knows():
+    # Seen on a host: 660 without 0o is decimal to Granian, and Daphne's --fd knows TCP alone.
+    (granian,) = variants("parity", [{"server": "granian", "interface": "wsgi"}]).values()
+    assert "--uds-permissions=0o660" in command_line(granian, server_bind=BINDS["unix"])
+    (daphne,) = variants("parity", [{"server": "daphne", "interface": "asgi"}]).values()
+    line = command_line(daphne, server_bind=BINDS["unix"])
+    assert "--endpoint=systemd:domain=UNIX:index=0" in line
+    assert any("LISTEN_PID=$$BASHPID" in word for word in line)
+
+
 def test_gunicorn_runs_the_worker_that_the_label_names():
     lines = {i: " ".join(command_line(v)) for i, v in variants("parity", ALL_PAIRS).items()}
     classes = {
