@@ -1,5 +1,15 @@
 """Options of the whole suite."""
 
+import os
+
+from hypothesis import settings
+
+# The same examples every time, so that no build fails by lot. HYPOTHESIS_PROFILE=explore looks
+# for new ones.
+settings.register_profile("repeat", derandomize=True)
+settings.register_profile("explore", max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
+
 
 def pytest_addoption(parser):
     parser.addoption(

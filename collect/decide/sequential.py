@@ -174,7 +174,7 @@ def _decide(
         state = "within_gap"
     return PairDecision(
         *names,
-        ratio=math.exp(last.estimate),
+        ratio=_exp(last.estimate),
         ratio_low=_exp(low),
         ratio_high=_exp(high),
         state=state,
@@ -203,5 +203,5 @@ def _blocks_needed(last: Look, level: _Level, bound: float | None, floor: float)
 
 
 def _exp(x: float) -> float:
-    # Two blocks may leave an interval wider than a float can say.
+    # Two blocks may leave a ratio or an interval wider than a float can say.
     return math.exp(max(-_MAX_LOG, min(_MAX_LOG, x)))

@@ -5,7 +5,7 @@ import random
 
 import factory
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
@@ -188,6 +188,7 @@ FIGURE = st.one_of(
 
 
 @given(st.lists(st.lists(FIGURE, min_size=3, max_size=3), max_size=6))
+@example([[None, None, None], [2.4e16, 1e-224, None], [1.3e152, 1e-224, None]])
 def test_whatever_the_figures_nothing_breaks(rows):
     for pair in judge(blocks(*rows), gap=0.05, last=6, twins={"c": "a"}).values():
         if pair.ratio is not None:
