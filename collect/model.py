@@ -96,6 +96,8 @@ class Variant:
     """The proxy in front of `unit`, which takes the load then; None without one."""
     port: int | None = None
     """Where the load goes; None: to the port of the plan."""
+    label: str | None = None
+    """Names a variation of the pair, which has knobs of its own."""
     twin_of: str | None = None
     """Id of the variant that this one is an exact copy of, to measure what noise alone can do."""
 

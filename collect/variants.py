@@ -349,6 +349,7 @@ def _variant(
         workers=knobs["workers"],
         knobs=knobs,
         not_honoured=not_honoured,
+        label=entry.label,
     )
 
 

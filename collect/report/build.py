@@ -82,6 +82,7 @@ class HostReport:
     """How many of those left out a re-run stands in for."""
     shows_proxy: bool
     shows_profile: bool
+    shows_label: bool
     shows_workers: bool
     warnings: tuple[str, ...]
     next_steps: tuple[str, ...]
@@ -150,6 +151,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         made_good=made_good,
         shows_proxy=len({variant.proxy for variant in competitors}) > 1,
         shows_profile=len({variant.profile for variant in competitors}) > 1,
+        shows_label=len({variant.label for variant in competitors}) > 1,
         shows_workers=len({variant.workers for variant in competitors}) > 1,
         warnings=(*cautions(host, endpoints), *unpaired),
         next_steps=next_steps(run, host, Findings(endpoints, len(left_out) - made_good)),

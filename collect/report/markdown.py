@@ -178,6 +178,7 @@ def _name_columns(host: HostReport) -> list[str]:
     return [
         "server",
         "interface",
+        *(["variation"] if host.shows_label else []),
         *(["proxy"] if host.shows_proxy else []),
         *(["profile"] if host.shows_profile else []),
     ]
@@ -187,6 +188,7 @@ def _names(host: HostReport, variant: Variant) -> list[str]:
     return [
         text.markdown(variant.server),
         variant.interface,
+        *([text.markdown(variant.label or "")] if host.shows_label else []),
         *([variant.proxy] if host.shows_proxy else []),
         *([text.markdown(variant.profile)] if host.shows_profile else []),
     ]

@@ -192,7 +192,7 @@ def _print_ranking(
 ) -> None:
     own, beside = heads
     joined = console.width < _NAMES_APART_WIDTH and (
-        host.shows_profile or (host.shows_proxy and host.shows_workers)
+        host.shows_profile or host.shows_label or (host.shows_proxy and host.shows_workers)
     )
     table = _new_table()
     table.add_column("tier", no_wrap=True)
@@ -221,7 +221,7 @@ def _print_ranking(
 
 def _print_costs(console: Console, host: HostReport, endpoint: EndpointReport) -> None:
     """Show two rankings side by side, in the order of the first table."""
-    joined = console.width < _NAMES_APART_WIDTH and (host.shows_proxy or host.shows_profile)
+    joined = console.width < _NAMES_APART_WIDTH and _tells_apart(host)
     # One space instead of two between columns: only so do both intervals fit 80.
     table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     _add_name_columns(table, host, joined=joined, with_workers=False)
@@ -257,7 +257,7 @@ def _print_ladders(console: Console, host: HostReport) -> None:
 
 
 def _print_settings(console: Console, host: HostReport) -> None:
-    joined = console.width < _NAMES_APART_WIDTH or not (host.shows_proxy or host.shows_profile)
+    joined = console.width < _NAMES_APART_WIDTH or not _tells_apart(host)
     _print_title(console, words.SETTINGS_TITLE)
     table = _new_table()
     _add_name_columns(table, host, joined=joined, with_workers=False)
@@ -269,6 +269,11 @@ def _print_settings(console: Console, host: HostReport) -> None:
     console.print(table)
     if legend := words.settings_legend(host):
         console.print(Text(legend, style="dim"))
+
+
+def _tells_apart(host: HostReport) -> bool:
+    """Tell whether server and interface are not enough to name a variant."""
+    return host.shows_proxy or host.shows_profile or host.shows_label
 
 
 def _new_table() -> Table:
@@ -283,6 +288,8 @@ def _add_name_columns(
     else:
         table.add_column("server", overflow="fold")
         table.add_column("inter-\nface", no_wrap=True)
+        if host.shows_label:
+            table.add_column("variation", overflow="fold")
         if host.shows_proxy:
             table.add_column("proxy", no_wrap=True)
         if host.shows_profile:
@@ -304,6 +311,7 @@ def _variant_names(
     return [
         text.one_line(variant.server),
         variant.interface,
+        *([text.one_line(variant.label or "")] if host.shows_label else []),
         *([variant.proxy] if host.shows_proxy else []),
         *([text.one_line(variant.profile)] if host.shows_profile else []),
         *workers,

@@ -485,3 +485,15 @@ def test_equal_within_the_gap_is_said_and_ends_the_advice(report_of, noise):
     (host,) = report_of((plan, trials)).hosts
     assert host.answer == "On health all 2 variants lie within 10.0 % of each other."
     assert [step.split()[0] for step in host.next_steps] == ["Keep"]
+
+
+def test_two_variations_of_a_pair_bear_different_names(report_of):
+    matrix = [
+        {"server": "gunicorn", "interface": "wsgi"},
+        {"server": "gunicorn", "interface": "wsgi", "label": "sync", "knobs": {"threads": 1}},
+    ]
+    plan = factory.plan(variants=factory.variants(matrix))
+    report = report_of((plan, factory.noisy_trials(plan)))
+    assert "gunicorn-wsgi-sync" in render_terminal(report, width=80)
+    assert "variation" in render_terminal(report, width=140)
+    assert "| gunicorn | wsgi | sync |" in render_markdown(report)
