@@ -7,12 +7,13 @@ INVENTORY ?= inventory/lab
 ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help bench test test-fast lint lab-up lab-down lab-reset lab-ssh lock clean
+.PHONY: help bench test test-fast test-vm lint lab-up lab-down lab-reset lab-ssh lock clean
 
 help:
 	@echo 'make bench      bring up a lab host here, deploy six servers, measure and rank them'
-	@echo 'make test       every test, the lab host included'
+	@echo 'make test       every test but test-vm, the lab host included'
 	@echo 'make test-fast  the tests that need no lab host'
+	@echo 'make test-vm    one scenario on an emulated virtual machine'
 	@echo 'make lint       ruff, mypy, yamllint, ansible-lint'
 	@echo 'make lab-up     the lab host alone; also lab-down, lab-reset, lab-ssh'
 	@echo 'make lock       write the lock files anew'
@@ -28,6 +29,9 @@ test: $(VENV)/.dev test-packages lint
 
 test-fast: $(VENV)/.dev test-packages
 	$(BIN)/pytest -m 'not lab' $(PYTEST_ARGS)
+
+test-vm: $(VENV)/.dev
+	$(BIN)/pytest -m vm $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

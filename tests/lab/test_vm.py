@@ -198,6 +198,7 @@ def _goes_on(vm: Machine, done: int) -> bool:
 
 
 @pytest.mark.lab
+@pytest.mark.vm
 def test_it_is_a_machine_of_its_own(vm):
     assert vm.ssh("id --user --name").strip() == "ubuntu"
     assert vm.ssh("sudo -n id --user").strip() == "0"
@@ -219,11 +220,13 @@ def test_it_is_a_machine_of_its_own(vm):
 
 
 @pytest.mark.lab
+@pytest.mark.vm
 def test_present_again_is_a_no_op(vm):
     assert run_playbook("lab.yml", vm.inventory).changed == {}
 
 
 @pytest.mark.lab
+@pytest.mark.vm
 def test_a_run_with_a_reboot_in_the_middle_has_every_trial(vm, rebooted):
     plan = load_plan(rebooted.folder / "plan.json")
     trials = [load_trial(rebooted.folder / "trials" / t.id / "trial.json") for t in plan.trials]
@@ -238,6 +241,7 @@ def test_a_run_with_a_reboot_in_the_middle_has_every_trial(vm, rebooted):
 
 
 @pytest.mark.lab
+@pytest.mark.vm
 def test_the_run_went_on_by_itself(vm, rebooted):
     assert rebooted.went_on_by_itself
     enabled = vm.ssh(f"systemctl is-enabled serverbench-runner@{RUN_ID}", check=False)
@@ -245,6 +249,7 @@ def test_the_run_went_on_by_itself(vm, rebooted):
 
 
 @pytest.mark.lab
+@pytest.mark.vm
 def test_the_figures_are_those_of_the_units_cgroup(rebooted):
     for path in (rebooted.folder / "trials").glob("*/trial.json"):
         trial = load_trial(path)
@@ -287,6 +292,7 @@ print(json.dumps({
 
 
 @pytest.mark.lab
+@pytest.mark.vm
 def test_a_kill_for_lack_of_memory_is_counted_where_it_happens(vm, rebooted):  # noqa: ARG001 - the runner is there
     hog = shlex.quote(HOG)
     vm.ssh(
@@ -312,6 +318,7 @@ def test_a_kill_for_lack_of_memory_is_counted_where_it_happens(vm, rebooted):  #
 
 
 @pytest.mark.lab
+@pytest.mark.vm
 def test_one_server_is_made_the_service_of_the_host(vm, rebooted):  # noqa: ARG001 - deployed there
     run_playbook("deploy.yml", vm.inventory, server="granian", **{**VARIABLES, "bench_run_id": ""})
     unit = "serverbench-granian-wsgi.service"
@@ -327,6 +334,7 @@ def test_one_server_is_made_the_service_of_the_host(vm, rebooted):  # noqa: ARG0
 
 
 @pytest.mark.lab
+@pytest.mark.vm
 def test_teardown_leaves_the_machine_as_it_was(vm, bare, rebooted):  # noqa: ARG001 - installed there
     run_playbook("teardown.yml", vm.inventory, **vm.variables)
     after = snapshot(vm)
