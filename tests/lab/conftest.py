@@ -38,20 +38,20 @@ def inventory() -> Iterator[Path]:
         run_playbook("lab.yml", folder, lab_host_state="absent")
 
 
+# One for each host, since they run different releases.
+LAYER = "deployed-{{ inventory_hostname }}"
+
+
 @pytest.fixture(scope="session")
-def deployed(inventory: Path) -> Path:
-    """The same two hosts with every variant of the quick matrix installed."""
+def layer(inventory: Path) -> str:
+    """The state of both hosts once every variant of the quick matrix is installed."""
     run_playbook("deploy.yml", inventory)
-    return inventory
+    run_playbook("lab.yml", inventory, lab_host_state="saved", lab_host_layer=LAYER)
+    return LAYER
 
 
 @pytest.fixture(scope="module")
-def scratch(deployed: Path) -> Iterator[str]:
-    """The first of those hosts, to do anything to: it is put back to how it was afterwards."""
-    host = next(iter(BENCH_HOSTS))
-    layer = {"limit": host, "lab_host_layer": "scratch"}
-    run_playbook("lab.yml", deployed, lab_host_state="saved", **layer)
-    try:
-        yield host
-    finally:
-        run_playbook("lab.yml", deployed, lab_host_state="reset", **layer)
+def deployed(inventory: Path, layer: str) -> Path:
+    """The same two hosts, deployed; whatever the tests of another module did to them is gone."""
+    run_playbook("lab.yml", inventory, lab_host_state="reset", lab_host_layer=layer)
+    return inventory

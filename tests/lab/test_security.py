@@ -36,7 +36,7 @@ def on_host(script):
 
 
 @pytest.fixture(scope="module")
-def planted(deployed, scratch, tmp_path_factory):
+def planted(deployed, tmp_path_factory):
     """A run whose application knows a secret from vault, at full verbosity with diffs."""
     folder = tmp_path_factory.mktemp("canary")
     password = folder / "password"
@@ -61,7 +61,7 @@ def planted(deployed, scratch, tmp_path_factory):
             "-i",
             deployed,
             "--limit",
-            scratch,
+            HOST,
             "--diff",
             "-vvv",
             f"--vault-password-file={password}",

@@ -58,10 +58,10 @@ def results(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def before(deployed, scratch, results):
+def before(deployed, results):
     """The host as it was when bare. It is deployed again now, with a run that nobody has pulled."""
     variables = {**SHORT, "bench_results_dir": str(results)}
-    run_playbook("bench.yml", deployed, limit=scratch, **variables)
+    run_playbook("bench.yml", deployed, limit=HOST, **variables)
     subprocess.run(["rm", "-r", results / "last"], check=True)
     # A file that was replaced; and of the user a package that stands on one of ours.
     on_host("""
@@ -69,9 +69,9 @@ def before(deployed, scratch, results):
         cp -p "$file" "$file.serverbench-before"
         echo '# from a mirror' >> "$file"
         apt-get install -qq -y --no-install-recommends luajit >/dev/null 2>&1""")
-    layer = {"limit": scratch, "lab_host_layer": "teardown"}
+    layer = {"limit": HOST, "lab_host_layer": "teardown"}
     run_playbook("lab.yml", deployed, lab_host_state="saved", **layer)
-    run_playbook("lab.yml", deployed, limit=scratch, lab_host_state="reset")
+    run_playbook("lab.yml", deployed, limit=HOST, lab_host_state="reset")
     bare = state()
     run_playbook("lab.yml", deployed, lab_host_state="reset", **layer)
     return bare
