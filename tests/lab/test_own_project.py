@@ -173,7 +173,9 @@ def test_a_secret_of_the_environment_is_shown_nowhere(measured, variables, deplo
     assert kept.split("\n")[:2] == ["600 root", "600 root"]
     assert "BOARD_SECRET=" in on_host("cat", "/etc/serverbench/secret.env")
     found = on_host('grep -rlF "canary \'" /opt /etc /var/lib/serverbench /var/log || true')
-    assert found.split() == ["/etc/serverbench/app.env"]
+    # Staged in a folder that root alone may enter, until a service takes it over.
+    staged = "/etc/serverbench/service/app.env"
+    assert {"/etc/serverbench/app.env"} <= set(found.split()) <= {staged, "/etc/serverbench/app.env"}
 
 
 @pytest.mark.lab
