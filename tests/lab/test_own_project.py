@@ -175,7 +175,9 @@ def test_a_secret_of_the_environment_is_shown_nowhere(measured, variables, deplo
     found = on_host('grep -rlF "canary \'" /opt /etc /var/lib/serverbench /var/log || true')
     # Staged in a folder that root alone may enter, until a service takes it over.
     staged = "/etc/serverbench/service/app.env"
-    assert {"/etc/serverbench/app.env"} <= set(found.split()) <= {staged, "/etc/serverbench/app.env"}
+    assert (
+        {"/etc/serverbench/app.env"} <= set(found.split()) <= {staged, "/etc/serverbench/app.env"}
+    )
 
 
 @pytest.mark.lab
