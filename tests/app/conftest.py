@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import redis
 
@@ -84,6 +85,17 @@ class Server:
     """A real server on loopback."""
 
     port: int
+    pid: int
+
+    def connections_to(self, port: int) -> int:
+        """Count the open connections that the server's processes have to a port of this machine."""
+        parent = psutil.Process(self.pid)
+        return sum(
+            link.status == psutil.CONN_ESTABLISHED and link.raddr.port == port
+            for process in (parent, *parent.children(recursive=True))
+            for link in process.net_connections("tcp")
+            if link.raddr
+        )
 
     def get(self, path: str, host: str = "127.0.0.1") -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -237,7 +249,7 @@ def start_server(app_environment):
         argv += [f"--interface={interface}", "--workers=1", "--no-ws", target]
         if interface == "wsgi":
             argv.insert(-1, "--blocking-threads=2")
-        with running(argv, port, cwd=APP_DIR, env={**app_environment, **changes}):
-            yield Server(port)
+        with running(argv, port, cwd=APP_DIR, env={**app_environment, **changes}) as process:
+            yield Server(port, process.pid)
 
     return start
