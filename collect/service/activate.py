@@ -17,6 +17,8 @@ from collect.service.candidate import Refusal, prove, remove_candidate, try_cand
 from collect.service.releases import Releases
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from collect.activation import Activation
     from collect.model import Variant
     from collect.service.host import Host
@@ -121,6 +123,8 @@ class Activator:
         targets = [places.settings_dir / "app.env"]
         if variant is not None:
             targets += [places.unit_dir / unit for unit in units_of(variant)]
+            if variant.proxy_unit is not None:
+                targets.append(places.proxy_config(variant))
         expected: dict[Path, str | None] = {}
         for target in targets:
             text = files.read(places.staged_dir / target.name)
@@ -192,8 +196,11 @@ class Activator:
         new_socket = socket is not None and (
             socket not in undo.active or self._places.unit_dir / socket in found.changed_files
         )
-        # A socket that stays takes the connections in while its service is away: none is lost.
+        # A socket that stays takes the connections in while its service is away: none is lost. A
+        # proxy that stays waits with them.
         stopping = [*others, *(mine if new_socket and runs else ())]
+        if self._changes_proxy(variant, found.changed_files) and variant.proxy_unit in undo.active:
+            stopping.append(variant.proxy_unit)
         since_s = host.clock.time()
         if stopping and (problem := units.stop(stopping, wanted.stop_timeout_s)):
             return Refusal(problem, "")
@@ -208,6 +215,12 @@ class Activator:
             return Refusal(problem, units.journal(variant.unit, since_s))
         place = (wanted.address, variant.port or wanted.port)
         return prove(host, variant.unit, place, wanted.endpoints, wanted.ready_timeout_s)
+
+    def _changes_proxy(self, variant: Variant, changed: Iterable[Path]) -> bool:
+        if variant.proxy_unit is None:
+            return False
+        its_own = (self._places.unit_dir / variant.proxy_unit, self._places.proxy_config(variant))
+        return any(path in its_own for path in changed)
 
     def _settle(self, variant: Variant, former_release: str | None) -> None:
         """Make it last: across boots, and for whoever asks what serves."""
@@ -247,9 +260,12 @@ class Activator:
         try:
             then = {str(path): files.read(path) for path in map(Path, undo.files)}
             differ = [Path(p) for p, text in undo.files.items() if then[p] != text]
-            sockets = [path.name for path in differ if path.suffix == ".socket"]
+            anew = [path.name for path in differ if path.suffix == ".socket"]
+            former = None if undo.service is None else undo.service.variant
+            if former is not None and self._changes_proxy(former, differ):
+                anew.append(str(former.proxy_unit))
             running = units.serving()
-            stopping = [u for u in running if u not in undo.active or u in sockets]
+            stopping = [u for u in running if u not in undo.active or u in anew]
             if new := [unit for unit in units.enabled() if unit not in undo.enabled]:
                 units.disable(new)
             if stopping:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_READABLE = (".service", ".socket", ".conf", ".nginx", ".caddy")
+
+
 @dataclass(frozen=True, slots=True)
 class Undo:
     """How a host was before an activation. Written first, removed last."""
@@ -40,12 +43,13 @@ def read(path: Path) -> str | None:
 def write(path: Path, text: str | None) -> None:
     """Replace the file in one step, durably; None removes it.
 
-    Units are for everyone to read; an environment, and a record of one, may hold secrets.
+    Units and a proxy's configuration are for everyone to read; an environment, and a record of
+    one, may hold secrets.
     """
     if text is None:
         path.unlink(missing_ok=True)
         return
-    mode = 0o644 if path.suffix in (".service", ".socket", ".conf") else 0o600
+    mode = 0o644 if path.suffix in _READABLE else 0o600
     temporary = path.with_name(f".{path.name}.new")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123 - made with its mode

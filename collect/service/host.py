@@ -11,6 +11,7 @@ from collect.runner.seams import Services
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from collect.model import Variant
     from collect.runner.seams import Asker, Clock
 
 CANDIDATE = "serverbench-candidate"
@@ -30,8 +31,12 @@ class Places:
 
     @property
     def staged_dir(self) -> Path:
-        """What the next activation puts in place: unit files, a candidate's too, and `app.env`."""
+        """What the next activation puts in place, each file by its name; the candidate's too."""
         return self.settings_dir / "service"
+
+    def proxy_config(self, variant: Variant) -> Path:
+        """The configuration of the variant's proxy."""
+        return self.settings_dir / "proxy" / f"{variant.id}.{variant.proxy}"
 
     @property
     def service_file(self) -> Path:

@@ -11,15 +11,17 @@ from collect.runner.seams import Answer, NoAnswerError, UnitState
 from collect.service.activate import Activator
 from collect.service.host import CANDIDATE, Host, Places
 
-PORT, CANDIDATE_PORT = 9875, 9874
+PORT, CANDIDATE_PORT, PROXY_PORT = 9875, 9874, 9878
 
 
-def variant(name, *, socket=False, **more):
+def variant(name, *, socket=False, proxy="none", **more):
+    if proxy != "none":
+        more |= {"proxy_unit": f"serverbench-{name}-proxy.service", "port": PROXY_PORT}
     return Variant(
         id=name,
         server=name.split("-")[0],
         interface="wsgi",
-        proxy="none",
+        proxy=proxy,
         profile="parity",
         unit=f"serverbench-{name}.service",
         socket_unit=f"serverbench-{name}.socket" if socket else None,
@@ -47,6 +49,7 @@ class FakeHost:
             self.places.root_dir / "releases",
             self.places.root_dir / "venvs",
             self.places.staged_dir,
+            self.places.settings_dir / "proxy",
             self.places.unit_dir,
             self.places.runtime_unit_dir,
             self.places.runs_dir,
@@ -80,7 +83,7 @@ class FakeHost:
             self.ages += 1
             os.utime(folder, (self.ages, self.ages))
 
-    def stage(self, one, release, text="settings", environment="A=1\n"):
+    def stage(self, one, release, text="settings", environment="A=1\n", proxy="listen\n"):
         staged = self.places.staged_dir
         (staged / "app.env").write_text(environment)
         if one is None:
@@ -90,6 +93,9 @@ class FakeHost:
         if one.socket_unit:
             (staged / one.socket_unit).write_text("socket\n")
             (staged / f"{CANDIDATE}.socket").write_text("candidate's socket\n")
+        if one.proxy_unit:
+            (staged / one.proxy_unit).write_text("proxy\n")
+            (staged / self.places.proxy_config(one).name).write_text(proxy)
 
     def activation(self, one, release, **changes):
         wanted = Activation(
@@ -114,8 +120,10 @@ class FakeHost:
             ),
         )
 
-    def deploy(self, one, release, *, text="settings", environment="A=1\n", **changes):
-        self.stage(one, release, text, environment)
+    def deploy(
+        self, one, release, *, text="settings", environment="A=1\n", proxy="listen\n", **changes
+    ):
+        self.stage(one, release, text, environment, proxy)
         self.calls.clear()
         return self.activator(self.activation(one, release, **changes)).run()
 
@@ -154,6 +162,9 @@ class FakeHost:
             self.places.runtime_unit_dir if unit.startswith(CANDIDATE) else self.places.unit_dir
         )
         text = (folder / unit).read_text()
+        if unit.endswith("-proxy.service"):
+            config = unit.removeprefix("serverbench-").removesuffix("-proxy.service")
+            text = (self.places.settings_dir / f"proxy/{config}.nginx").read_text()
         release = text.split()[-1] if unit == f"{CANDIDATE}.service" else self.current()
         self.processes[unit] = (text, release)
 
@@ -217,8 +228,10 @@ class Door:
             running = [
                 p
                 for u, p in host.processes.items()
-                if u.endswith(".service") and not u.startswith(CANDIDATE)
+                if u.endswith(".service") and not u.startswith(CANDIDATE) and "-proxy" not in u
             ]
+        if self.port == PROXY_PORT and not any("-proxy" in unit for unit in host.processes):
+            running = []
         if not running:
             host.now += timeout_s
             raise NoAnswerError("Connection refused")

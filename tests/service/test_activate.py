@@ -10,6 +10,7 @@ from collect.errors import ServerbenchError
 
 GRANIAN = variant("granian-wsgi")
 GUNICORN = variant("gunicorn-wsgi-socket", socket=True)
+BEHIND_NGINX = variant("uwsgi-wsgi-nginx", socket=True, proxy="nginx")
 CANDIDATE = ["start serverbench-candidate.service", "stop serverbench-candidate.service"]
 
 
@@ -120,6 +121,39 @@ def test_another_variant_that_fails_gives_the_port_back(host):
     assert host.enabled() == (GRANIAN.unit,)
     assert host.serving_release(GRANIAN.unit) == "r1"
     assert set(host.units_on_disk()) == {GRANIAN.unit}
+
+
+def test_a_proxied_service_comes_and_goes_with_its_proxy(host):
+    host.deploy(GRANIAN, "r1")
+    host.deploy(BEHIND_NGINX, "r1")
+    unit, socket, proxy = BEHIND_NGINX.unit, BEHIND_NGINX.socket_unit, BEHIND_NGINX.proxy_unit
+    assert set(host.serving()) == set(host.enabled()) == {unit, socket, proxy}
+    config = host.places.settings_dir / "proxy/uwsgi-wsgi-nginx.nginx"
+    assert config.read_text() == "listen\n"
+    assert config.stat().st_mode & 0o777 == 0o644, "the proxy's user reads it"
+    assert not host.deploy(BEHIND_NGINX, "r1").changed
+    host.deploy(GRANIAN, "r1")
+    assert host.serving() == host.enabled() == (GRANIAN.unit,)
+
+
+def test_a_proxy_stays_while_its_server_is_restarted(host):
+    host.deploy(BEHIND_NGINX, "r1")
+    host.deploy(BEHIND_NGINX, "r2")
+    assert not [call for call in host.acted() if "stop" in call and "candidate" not in call]
+    assert host.serving_release(BEHIND_NGINX.unit) == "r2"
+
+
+def test_a_proxy_whose_settings_changed_is_started_anew_and_so_when_they_are_put_back(host):
+    host.deploy(BEHIND_NGINX, "r1")
+    proxy = BEHIND_NGINX.proxy_unit
+    host.deploy(BEHIND_NGINX, "r1", proxy="other\n")
+    assert host.processes[proxy][0] == "other\n"
+    host.broken.add(("r2", "app"))
+    outcome = host.deploy(BEHIND_NGINX, "r2", proxy="third\n")
+    assert outcome.failed
+    assert "all is as it was" in outcome.message
+    assert host.processes[proxy][0] == "other\n"
+    assert host.serving_release(BEHIND_NGINX.unit) == "r1"
 
 
 @pytest.mark.parametrize("moment", ["restart", "start serverbench-gunicorn"])
