@@ -171,7 +171,7 @@ def _settings(host: HostReport) -> Iterator[str]:
         numbers_from=len(names),
     )
     if legend := words.settings_legend(host):
-        yield from (legend, "")
+        yield from (text.escape(legend), "")
 
 
 def _name_columns(host: HostReport) -> list[str]:

@@ -15,12 +15,18 @@ OWN = "own"
 """Shown where a knob was left alone."""
 
 
+_LONGEST_CELL = 10
+"""Characters; a longer value would leave no room for the rest and stands below the table."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The knobs that somebody set, and what each variant made of them."""
 
     knobs: tuple[str, ...]
     rows: tuple[tuple[Variant, tuple[str, ...]], ...]
+    long_values: tuple[tuple[str, str], ...]
+    """The letter that stands in the table, and the value that it stands for."""
 
     @property
     def shows(self) -> frozenset[str]:
@@ -32,10 +38,22 @@ def settings_of(plan: Plan) -> Settings:
     """List the knobs that are set for at least one variant; twins are left out."""
     variants = [variant for variant in plan.variants if variant.twin_of is None]
     knobs = tuple(name for name in KNOBS if any(_is_set(variant, name) for variant in variants))
+    rows = [(variant, [_cell(variant, name) for name in knobs]) for variant in variants]
+    values = dict.fromkeys(cell for _, cells in rows for cell in cells if len(cell) > _LONGEST_CELL)
+    letters = {value: f"({_letters(index)})" for index, value in enumerate(values)}
     return Settings(
         knobs,
-        tuple((variant, tuple(_cell(variant, name) for name in knobs)) for variant in variants),
+        tuple(
+            (variant, tuple(letters.get(cell, cell) for cell in cells)) for variant, cells in rows
+        ),
+        tuple((letter, value) for value, letter in letters.items()),
     )
+
+
+def _letters(index: int) -> str:
+    """Return a to z, then aa, ab and so on."""
+    before, last = divmod(index, 26)
+    return (_letters(before - 1) if before else "") + chr(ord("a") + last)
 
 
 def _is_set(variant: Variant, name: str) -> bool:

@@ -15,7 +15,7 @@ from collect.report import ladder, text, together, words
 from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from collect.model import Variant
     from collect.report.build import HostReport, Report, TrialLine
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MIN_WIDTH = 60
 _NAMES_APART_WIDTH = 100
 """From here on proxy and profile get columns of their own beside server and interface."""
+_GAP = 2
+"""Between two columns."""
 _BEHIND = "behind best\n[95 % interval]"
 _TOGETHER_NAMES_WIDTH, _TOGETHER_HOST_WIDTH = 32, 16
 """What the variant's name with `holds`, and a host, take of a table with several hosts."""
@@ -259,16 +261,36 @@ def _print_ladders(console: Console, host: HostReport) -> None:
 def _print_settings(console: Console, host: HostReport) -> None:
     joined = console.width < _NAMES_APART_WIDTH or not _tells_apart(host)
     _print_title(console, words.SETTINGS_TITLE)
-    table = _new_table()
-    _add_name_columns(table, host, joined=joined, with_workers=False)
-    for knob in host.settings.knobs:
-        table.add_column(words.knob(knob), justify="right", overflow="fold")
-    for variant, cells in host.settings.rows:
-        names = _variant_names(host, variant, joined=joined, with_workers=False)
-        _add_row(table, [*names, *cells])
-    console.print(table)
+    rows = [
+        (_variant_names(host, variant, joined=joined, with_workers=False), cells)
+        for variant, cells in host.settings.rows
+    ]
+    widths = [
+        max(len(words.knob(knob)), *(len(cells[index]) for _, cells in rows)) + _GAP
+        for index, knob in enumerate(host.settings.knobs)
+    ]
+    room = console.width - max(sum(len(name) + _GAP for name in names) for names, _ in rows)
+    for part in _parts(widths, room):
+        table = _new_table()
+        _add_name_columns(table, host, joined=joined, with_workers=False)
+        for knob in host.settings.knobs[part]:
+            table.add_column(words.knob(knob), justify="right", overflow="fold")
+        for names, cells in rows:
+            _add_row(table, [*names, *cells[part]])
+        console.print(table)
     if legend := words.settings_legend(host):
         console.print(Text(legend, style="dim"))
+
+
+def _parts(widths: Sequence[int], room: int) -> Iterator[slice]:
+    """Cut columns into runs that fit into the room, a column that never fits standing alone."""
+    start = taken = 0
+    for index, width in enumerate(widths):
+        if taken + width > room and index > start:
+            yield slice(start, index)
+            start, taken = index, 0
+        taken += width
+    yield slice(start, len(widths))
 
 
 def _tells_apart(host: HostReport) -> bool:

@@ -85,12 +85,14 @@ def _proxied(host: HostReport) -> str:
 
 
 def settings_legend(host: HostReport) -> str:
-    """Explain the words in the table of settings; empty where there are none."""
+    """Explain the words and letters in the table of settings; empty where there are none."""
     words = {
         text.UNKNOWN: "n/a: the server has no setting for it, so it was not asked.",
         OWN: "own: left at the server's own default.",
     }
-    return " ".join(line for word, line in words.items() if word in host.settings.shows)
+    lines = [line for word, line in words.items() if word in host.settings.shows]
+    lines += [f"{letter} {value}." for letter, value in host.settings.long_values]
+    return " ".join(lines)
 
 
 def knob(name: str) -> str:

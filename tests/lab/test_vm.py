@@ -124,7 +124,8 @@ def snapshot(vm: Machine) -> dict[str, set[str]]:
         "users": "getent passwd; getent group",
         "units": "ls /etc/systemd/system /etc/systemd/system/*.wants; systemctl list-units --plain "
         "--no-legend --state=active 'serverbench*' 'redis*'",
-        "files": "find /opt /etc /var/lib /usr/local -maxdepth 1; find /etc -name '*serverbench*'",
+        "files": "sudo find /opt /etc /var/lib /usr/local -maxdepth 1; "
+        "sudo find /etc -name '*serverbench*'",
         "ports": "sudo ss -Htlnp | awk '{print $4}'",
     }
     return {name: set(vm.ssh(command).splitlines()) for name, command in commands.items()}

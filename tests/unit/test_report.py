@@ -247,6 +247,22 @@ def test_the_twin_is_no_competitor_and_its_gap_is_shown(report_of):
     assert "twin" not in host.answer
 
 
+def test_settings_stay_readable_at_80_columns_whatever_an_entry_point_is_called(report_of):
+    entry_point = "config.asgi_shared_thread:application"
+    knobs = {"application": entry_point, "preload": True, "loop": "uvloop", "backpressure": 64}
+    lines = [{**pair, "label": "tuned", "knobs": knobs} for pair in factory.PAIRS]
+    plan = factory.plan(variants=factory.variants([*factory.PAIRS, *lines]), blocks=1)
+    report = report_of((plan, factory.noisy_trials(plan, 0.01), None))
+    for page in (render_terminal(report), render_markdown(report)):
+        shown = flat(page.split("Settings")[1].split("Every trial")[0].replace("\\", ""))
+        assert shown.count(f"(a) {entry_point}.") == shown.count(entry_point) == 1
+    shown = render_terminal(report).split("Settings")[1].split("Every trial")[0].splitlines()
+    assert max(map(len, shown)) <= 80
+    for variant in plan.variants:
+        rows = [line for line in shown if line.split()[:1] == [variant.id]]
+        assert len(rows) == 2, "one line in each part of the table"
+
+
 def test_a_run_that_ended_early_says_why_and_misses_nothing(report_of):
     report = report_of(ended_early())
     (host,) = report.hosts
