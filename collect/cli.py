@@ -24,12 +24,20 @@ from collect.changes import compare_runs
 from collect.errors import DataError, ServerbenchError
 from collect.model import Order, Plan, dumps, load_plan
 from collect.plan import estimate_s, plan_from_variables
-from collect.report import build_report, render_markdown, render_terminal
+from collect.report import (
+    build_report,
+    render_csv,
+    render_html,
+    render_json,
+    render_markdown,
+    render_terminal,
+)
 from collect.report.changes import (
     render_changes_markdown,
     render_changes_terminal,
     render_refusal,
 )
+from collect.report.charts import write_charts
 from collect.report.parsed import parse_sources, render_parsed_json, render_parsed_table
 from collect.report.text import clean, load, seconds
 from collect.simulate import Setup, render_table, simulate
@@ -141,8 +149,16 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument(
         "run_name", metavar="RUN", help=f"a run id under results/, a folder, or {LATEST}"
     )
-    command.add_argument("--format", choices=["terminal", "markdown"], default="terminal")
-    command.add_argument("--output", type=Path, metavar="FILE", help="write to a file instead")
+    command.add_argument(
+        "--format", choices=["terminal", "html", "markdown", "json", "csv"], default="terminal"
+    )
+    command.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write to a file instead; Markdown gets its charts beside it. html without it: "
+        "report.html in the run's folder",
+    )
     command.add_argument(
         "--raw", action="store_true", help="terminal: what wrk printed, not a row a trial"
     )
@@ -344,8 +360,19 @@ def _unpack(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     report = build_report(load_run(_find_run(options.run_name)))
-    if options.format == "markdown":
-        page = render_markdown(report)
+    if options.format == "html":
+        # A page of a megabyte helps nobody in a terminal.
+        path = options.output or report.folder / "report.html"
+        _write_file(path, render_html(report))
+        _write(f"{path}: open it in a browser; it needs nothing else\n")
+        return 0
+    if options.format == "markdown" and options.output is not None:
+        folder = options.output.with_name(f"{options.output.stem}-charts")
+        write_charts(report, folder)
+        page = render_markdown(report, folder.name)
+    elif options.format != "terminal":
+        render = {"markdown": render_markdown, "json": render_json, "csv": render_csv}
+        page = render[options.format](report)
     elif options.output is not None:
         page = render_terminal(report, raw=options.raw)
     else:

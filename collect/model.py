@@ -201,6 +201,11 @@ class Errors:
     timeout: int
     status: int
 
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.connect + self.read + self.write + self.timeout + self.status
+
 
 @dataclass(frozen=True, slots=True)
 class WrkFigures:

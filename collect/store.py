@@ -39,6 +39,12 @@ PROGRESS = "progress.json"
 TRIALS = "trials"
 TRIAL = "trial.json"
 WRK_TEXT = "wrk.txt"
+EFFECTIVE = "effective.json"
+# Of some fifty packages those that a figure may hang on.
+_SHOWN_PACKAGES = frozenset({
+    "django", "django-ninja", "pyuwsgi", "gunicorn", "granian", "uvicorn", "uvicorn-worker",
+    "daphne", "hypercorn", "uvloop", "httptools", "redis", "psycopg",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,18 @@ class HostFacts:
     cores: int | None = None
     memory_bytes: int | None = None
     """What processes may use: the host's memory, or less where a control group limits it."""
+    cpu_model: str | None = None
+    virtualisation: str | None = None
+    versions: tuple[tuple[str, str], ...] = ()
+    """Of what was measured with, and of the servers, each with its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What ran in a trial, as the process list had it; empty where nobody looked."""
+
+    server: tuple[str, ...] = ()
+    load: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,19 @@ class StoredTrial:
 
     folder: Path
     trial: Trial
+
+    def commands(self) -> Commands:
+        """Return the command lines of `effective.json`; none where it cannot be read."""
+        try:
+            data = json.loads((self.folder / EFFECTIVE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return Commands()
+        if not isinstance(data, dict):
+            return Commands()
+        processes = data.get("processes")
+        found = [one for one in processes if isinstance(one, dict)] if processes else []
+        server = next((one for one in found if not one.get("helper")), {})
+        return Commands(_strings(server.get("argv")), _strings(data.get("load_argv")))
 
     def wrk_text(self) -> str | None:
         """Return what wrk printed, as it stands; None where there is no such file."""
@@ -239,7 +270,22 @@ def _load_facts(path: Path) -> HostFacts:
         python=_text(data.get("python")),
         cores=_count(data.get("cores")),
         memory_bytes=min((size for size in sizes if size is not None), default=None),
+        cpu_model=_text(data.get("cpu_model")),
+        virtualisation=_text(data.get("virtualisation")),
+        versions=tuple(
+            (name, version)
+            for part in ("versions", "packages")
+            if isinstance(data.get(part), dict)
+            for name, version in data[part].items()
+            if isinstance(version, str) and (part == "versions" or name in _SHOWN_PACKAGES)
+        ),
     )
+
+
+def _strings(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - JSON is any of six types
+    """Return the list as it is meant to be; empty where it is anything else."""
+    known = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return tuple(value) if known else ()
 
 
 def _text(value: Any) -> str | None:  # noqa: ANN401 - JSON is any of six types

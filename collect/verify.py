@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REPORT = "report.md"
+CHARTS = "report-charts"
 
 _HOST_FACTS = re.compile(r"host(\.[0-9]+)?\.json")
 # Not in the list: rewritten all the time, or only there while the runner works.
@@ -112,7 +113,8 @@ def _why_extra(name: str) -> str:
 def _report_problems(folder: Path, notes: list[str]) -> Iterator[str]:
     """Rebuild the report from the raw data and compare it with the one that is stored."""
     try:
-        page = render_markdown(build_report(load_run(folder)))
+        report = build_report(load_run(folder))
+        page = render_markdown(report, CHARTS if (folder / CHARTS).is_dir() else None)
     except DataError as error:
         yield f"{REPORT}: cannot be rebuilt: {error}"
         return

@@ -12,7 +12,7 @@ from collect.checks import Reason, Verdict, verdicts
 from collect.report.answer import answer
 from collect.report.cautions import cautions
 from collect.report.course import Line, course
-from collect.report.ladder import Ladder, ladders
+from collect.report.ladder import Ladder, is_below_the_app, ladders
 from collect.report.next_steps import Findings, next_steps
 from collect.report.proxies import ProxyCost, lonely, proxy_costs
 from collect.report.ranking import EndpointReport, rank_endpoint
@@ -78,6 +78,8 @@ class HostReport:
     notes: tuple[Note, ...]
     trials: tuple[TrialLine, ...]
     left_out: tuple[TrialLine, ...]
+    used: tuple[TrialLine, ...]
+    """The trials that figures rest on: not invalid, and one a cell."""
     made_good: int
     """How many of those left out a re-run stands in for."""
     shows_proxy: bool
@@ -118,11 +120,10 @@ def _host(run: Run, host: HostRun) -> HostReport:
         for stored in host.trials
     )
     counted = host.counted(lambda trial: judged[trial.trial_id].status != "invalid")
-    used = [
-        (line.trial, line.marks)
-        for line in lines
-        if line.verdict.status != "invalid" and line.stored in counted
-    ]
+    used_lines = tuple(
+        line for line in lines if line.verdict.status != "invalid" and line.stored in counted
+    )
+    used = [(line.trial, line.marks) for line in used_lines]
     # A run that ended early has fewer blocks than were planned, and is none the worse for it.
     plan = replace(host.plan, blocks=host.blocks)
     endpoints = tuple(
@@ -137,7 +138,11 @@ def _host(run: Run, host: HostRun) -> HostReport:
     counts = Counter(line.verdict.status for line in lines)
     return HostReport(
         name=host.name,
-        answer=answer(plan, endpoints, is_whole=not host.missing),
+        answer=answer(
+            plan,
+            [part for part in endpoints if not is_below_the_app(part.endpoint)],
+            is_whole=not host.missing,
+        ),
         facts=host.facts,
         plan=plan,
         course=course(host, endpoints, counts),
@@ -148,6 +153,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         notes=notes,
         trials=lines,
         left_out=left_out,
+        used=used_lines,
         made_good=made_good,
         shows_proxy=len({variant.proxy for variant in competitors}) > 1,
         shows_profile=len({variant.profile for variant in competitors}) > 1,

@@ -83,6 +83,11 @@ class Ladder:
     """Endpoints of rungs without a figure; their steps are part of the next one."""
 
 
+def is_below_the_app(endpoint: Endpoint) -> bool:
+    """Tell whether the kit added the endpoint for the ladder: nobody's site consists of it."""
+    return endpoint.rung in RUNGS[:3]
+
+
 def ladders(plan: Plan, used: Iterable[Trial]) -> tuple[Ladder, ...]:
     """Return a ladder for each variant that has one; none for a run without rungs.
 
@@ -91,7 +96,7 @@ def ladders(plan: Plan, used: Iterable[Trial]) -> tuple[Ladder, ...]:
         used: its trials that are not invalid, one a cell.
     """
     rungs = _in_order(plan)
-    if not any(endpoint.rung in RUNGS[:3] for endpoint in rungs):
+    if not any(is_below_the_app(endpoint) for endpoint in rungs):
         return ()
     costs = _costs(used)
     found = (_ladder(variant, rungs, costs) for variant in plan.variants if variant.twin_of is None)

@@ -6,6 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from collect.report import ladder, text, together, words
+from collect.report.charts import endpoint_charts, image_name, is_shown, run_charts
 from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
@@ -13,18 +14,24 @@ if TYPE_CHECKING:
 
     from collect.model import Variant
     from collect.report.build import HostReport, Report, TrialLine
+    from collect.report.charts import Chart
     from collect.report.ranking import EndpointReport, Row
 
 _BEHIND = ("behind best", "95 % interval")
 
 
-def render_markdown(report: Report) -> str:
-    """Return the report as GitHub-flavoured Markdown; nothing from a host can act as markup."""
+def render_markdown(report: Report, charts: str | None = None) -> str:
+    """Return the report as GitHub-flavoured Markdown; nothing from a host can act as markup.
+
+    Args:
+        report: what to show.
+        charts: folder of the images of `write_charts`, as the page names it; None shows none.
+    """
     lines = [f"# Benchmark {text.markdown(report.run_id)}", ""]
     if report.together:
         lines.extend(_together(report))
-    for host in report.hosts:
-        lines.extend(_host(host))
+    for index, host in enumerate(report.hosts):
+        lines.extend(_host(host, _Images(charts, index, host)))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -47,7 +54,31 @@ def _together(report: Report) -> Iterator[str]:
     yield from (text.escape(together.LEGEND), "")
 
 
-def _host(host: HostReport) -> Iterator[str]:
+class _Images:
+    """The images of one host, or none."""
+
+    def __init__(self, folder: str | None, index: int, host: HostReport) -> None:
+        self._folder = folder
+        self._index = index
+        self._host = host
+
+    def of(self, part: EndpointReport) -> Iterator[str]:
+        """Show those of an endpoint."""
+        if self._folder is not None and is_shown(part):
+            yield from self._show(endpoint_charts(self._host, part))
+
+    def of_the_run(self) -> Iterator[str]:
+        """Show those of the whole run."""
+        if self._folder is not None:
+            yield from self._show(run_charts(self._host))
+
+    def _show(self, charts: Sequence[Chart]) -> Iterator[str]:
+        for chart in charts:
+            path = f"{self._folder}/{image_name(self._index, chart)}"
+            yield from (f"![{text.escape(chart.title)}]({path})", "", f"*{chart.caption}*", "")
+
+
+def _host(host: HostReport, images: _Images) -> Iterator[str]:
     first, second = words.head(host)
     yield from (f"## {text.markdown(host.name)}", "")
     yield from (f"**{text.escape(host.answer)}**", "")
@@ -58,6 +89,7 @@ def _host(host: HostReport) -> Iterator[str]:
         yield from (f"> **Note:** {text.escape(warning)}", "")
     for endpoint in host.endpoints:
         yield from _endpoint(host, endpoint)
+        yield from images.of(endpoint)
     if host.ladders:
         yield from _ladders(host)
     if host.proxies:
@@ -66,6 +98,7 @@ def _host(host: HostReport) -> Iterator[str]:
         yield ""
     for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
         yield from (text.escape(legend), "")
+    yield from images.of_the_run()
     yield from _settings(host)
     if host.notes:
         yield from (f"### {words.MARKS_TITLE}", "")

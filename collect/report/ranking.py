@@ -152,4 +152,4 @@ def _errors(trials: Sequence[Trial]) -> int | None:
     counted = [trial.wrk.errors for trial in trials if trial.wrk]
     if not counted:
         return None
-    return sum(one.connect + one.read + one.write + one.timeout + one.status for one in counted)
+    return sum(one.total for one in counted)

@@ -371,12 +371,7 @@ def _trials_table(host: HostReport) -> Table:
 def _trial_cells(line: TrialLine) -> list[Text]:
     trial = line.trial
     wrk = trial.wrk
-    errors = wrk.errors if wrk else None
-    total = (
-        errors.connect + errors.read + errors.write + errors.timeout + errors.status
-        if errors
-        else None
-    )
+    total = wrk.errors.total if wrk else None
     return [
         Text(text.one_line(trial.trial_id)),
         Text(line.verdict.status, style=_VERDICT_STYLES[line.verdict.status]),

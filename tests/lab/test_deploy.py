@@ -38,7 +38,7 @@ def ask(n):
     last = time.monotonic()
     while not stop.is_set():
         try:
-            c = http.client.HTTPConnection("127.0.0.1", 9875, timeout=20)
+            c = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=20)
             c.request("GET", "PATH", headers={"Connection": "close"})
             answer = c.getresponse()
             body = answer.read()
@@ -51,6 +51,9 @@ def ask(n):
             time.sleep(0.01)
         finally:
             c.close()
+        # A request every few milliseconds from one of the threads; without a pause they would take
+        # the cores from what they wait for.
+        time.sleep(0.02)
         gaps.append(time.monotonic() - last)
         last = time.monotonic()
 gaps = []
@@ -79,14 +82,14 @@ def ssh(host, command, *, check=True, stdin=None):
 
 
 @contextmanager
-def asking(*hosts):
+def asking(*hosts, port=9875):
     """Ask the hosts all the time; the answers' counts are there afterwards."""
     seen = {}
     for host in hosts:
         ssh(host, "cat > /run/ask_on.py", stdin=ASK_ON)
     loops = {
         host: subprocess.Popen(
-            [*SSH, host, "python3", "/run/ask_on.py"],
+            [*SSH, host, "python3", "/run/ask_on.py", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -227,6 +230,35 @@ def test_tags_touch_one_server_alone(serving):
         assert "--backlog=777" in ssh(
             host, "cat /etc/systemd/system/serverbench-granian-wsgi.service"
         )
+
+
+@pytest.mark.lab
+def test_a_service_behind_a_proxy_loses_no_request_either(serving, releases):
+    asked_for = {
+        "server": per_host({"labb13": "uwsgi", "labb12": "gunicorn"}),
+        "proxy": per_host({"labb13": "nginx", "labb12": "caddy"}),
+        "profile": "tuned",
+    }
+    run_playbook("deploy.yml", serving, **asked_for)
+    before = {host: service(host) for host in HOSTS}
+    for host, one in before.items():
+        units = {one["variant"][name] for name in ("unit", "socket_unit", "proxy_unit")}
+        assert running(host) == units
+        assert ssh(host, f"systemctl is-enabled {' '.join(units)}").split() == ["enabled"] * 3
+    assert run_playbook("deploy.yml", serving, **asked_for).changed == {}
+    with asking(*HOSTS, port=9878) as seen:
+        run_playbook("deploy.yml", serving, app_source=str(releases / "new"), **asked_for)
+    for host in HOSTS:
+        assert service(host)["release"] != before[host]["release"]
+        assert seen[host]["right"] > 10
+        assert seen[host]["failed"] == 0, seen[host]
+    # Back to servers that are asked directly.
+    run_playbook("deploy.yml", serving, server=per_host(SERVERS))
+    for host in HOSTS:
+        variant = service(host)["variant"]
+        assert running(host) == {variant["unit"], variant["socket_unit"]}
+        proxy = before[host]["variant"]["proxy_unit"]
+        assert ssh(host, f"systemctl is-enabled {proxy}", check=False) == "disabled"
 
 
 # Units as the roles render them, put in place by the tool that a playbook calls: a playbook for

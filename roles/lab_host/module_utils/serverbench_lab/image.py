@@ -37,10 +37,11 @@ ExecStart=/bin/tar --extract --file={SEED_DEVICE} --directory=/ --no-overwrite-d
 WantedBy=sysinit.target
 """
 _SSHD = "# Written by serverbench's role lab_host.\nPermitRootLogin no\n"
+# What belongs to the machine is not called serverbench*: teardown.yml takes that away.
 # The hardware is known, and a small initrd is loaded sooner.
 _INITRAMFS = {
-    "etc/initramfs-tools/conf.d/serverbench-lab": "MODULES=list\n",
-    "usr/share/initramfs-tools/modules.d/serverbench-lab.conf": "virtio_pci\nvirtio_blk\next4\n",
+    "etc/initramfs-tools/conf.d/lab-machine": "MODULES=list\n",
+    "usr/share/initramfs-tools/modules.d/lab-machine.conf": "virtio_pci\nvirtio_blk\next4\n",
 }
 
 
@@ -53,8 +54,8 @@ def build(folder: Path, recipe: base.Recipe) -> None:
     base.bootstrap(root, recipe, before)
     base.settle(root, recipe)
     _let_a_user_in(root)
-    write(root / "etc/systemd/system/serverbench-lab-seed.service", _SEED_UNIT)
-    run(["chroot", root, "systemctl", "enable", "serverbench-lab-seed.service"])
+    write(root / "etc/systemd/system/lab-machine-seed.service", _SEED_UNIT)
+    run(["chroot", root, "systemctl", "enable", "lab-machine-seed.service"])
     for name, pattern in ((KERNEL, "vmlinuz-*"), (INITRD, "initrd.img-*")):
         (found,) = (root / "boot").glob(pattern)
         run(["cp", found, folder / name])

@@ -1,0 +1,442 @@
+"""The charts of one endpoint."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from collect.report import text, words
+from collect.report.charts.parts import (
+    ROW_HEIGHT_PX,
+    Chart,
+    Spec,
+    colour,
+    median,
+    name_of,
+    names_axis,
+    point,
+    shape,
+    tips,
+    trials_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from collect.model import Trial
+    from collect.report.build import HostReport
+    from collect.report.ranking import EndpointReport, Table
+
+_CPU_COLOURS = {
+    "server": "#009E73",
+    "proxy": "#CC79A7",
+    "databases": "#0072B2",
+    "wrk": "#E69F00",
+    "the kit": "#F0E442",
+    "others": "#999999",
+    "stolen": "#D55E00",
+    "idle": "#DDDDDD",
+}
+# What a database of the app's goes by in the process list.
+_DATABASES = ("redis-server", "postgres")
+_PERCENTILES = ("p50", "p75", "p90", "p99", "p999", "max")
+_SHOWN_PERCENTILES = {"p50": "50", "p75": "75", "p90": "90", "p99": "99", "p999": "99.9"}
+_MOST_LABELS = 12
+"""More names than this in a scatter plot hide each other."""
+
+
+def endpoint_charts(host: HostReport, part: EndpointReport) -> list[Chart]:
+    """Return the charts of one endpoint."""
+    return [
+        Chart(
+            name_of("rps", part),
+            words.RPS_TITLE,
+            "A dot is the median over blocks, a line one trial. The host's speed changes from hour "
+            "to hour, so compare inside blocks: that is what the chart beside this one does.",
+            _figures(host, part.rps, "req/s", _rps),
+        ),
+        *_behind(host, part),
+        *_memory(host, part),
+        *_memory_and_rps(host, part),
+        *_latency(host, part),
+        *_cpu(host, part),
+    ]
+
+
+def _figures(
+    host: HostReport, table: Table, unit: str, value: Callable[[Trial], float | None]
+) -> Spec:
+    """Draw each trial of each variant and the medians."""
+    rows = [row for row in table.rows if row.median is not None]
+    trials = [
+        point(host, row, value=found, block=line.trial.block, shown=f"{text.figure(found)} {unit}")
+        for row in rows
+        for line in trials_of(host, row.variant, table.ranking.endpoint)
+        if (found := value(line.trial)) is not None
+    ]
+    medians = [
+        point(host, row, value=row.median, shown=f"{text.figure(row.median)} {unit}")
+        for row in rows
+    ]
+    x = {"field": "value", "type": "quantitative", "title": unit, "scale": {"zero": True}}
+    names = names_axis(host, rows)
+    return {
+        "height": {"step": ROW_HEIGHT_PX},
+        "encoding": {"y": names, "color": colour(host), "tooltip": tips("block", shown=unit)},
+        "layer": [
+            {
+                "data": {"values": trials},
+                "mark": {"type": "tick", "thickness": 2, "opacity": 0.55},
+                "encoding": {"x": x},
+            },
+            {
+                "data": {"values": medians},
+                "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
+                "encoding": {"x": x, "shape": shape(), "tooltip": tips(shown=f"median {unit}")},
+            },
+        ],
+    }
+
+
+def _behind(host: HostReport, part: EndpointReport) -> list[Chart]:
+    """Draw how far each variant is behind the best, with its interval."""
+    rows = [row for row in part.rps.rows if row.median is not None]
+    points = []
+    for row in rows:
+        if row.is_first:
+            points.append(point(host, row, ratio=1.0, low=1.0, high=1.0, shown="1 (the best)"))
+        elif row.behind is not None:
+            near = {name: getattr(row.behind, name) for name in ("ratio", "low", "high")}
+            points.append(point(host, row, **near, shown=text.interval(row.behind)))
+    if len(points) < 2:  # noqa: PLR2004 - the best alone is behind nobody
+        return []
+    names = names_axis(host, rows)
+    x = {"type": "quantitative", "scale": {"type": "log"}, "title": "times slower than the best"}
+    spec = {
+        "height": {"step": ROW_HEIGHT_PX},
+        "data": {"values": points},
+        "encoding": {"y": names, "color": colour(host), "tooltip": tips(shown="behind the best")},
+        "layer": [
+            {
+                "data": {"values": [{"at": 1}]},
+                "mark": {"type": "rule", "strokeDash": [4, 3], "color": "currentColor"},
+                "encoding": {
+                    "x": {"field": "at", "type": "quantitative"},
+                    "y": {"value": 0},
+                    "y2": {"value": "height"},
+                    "color": {"value": "currentColor"},
+                    "tooltip": {"value": None},
+                },
+            },
+            {
+                "mark": {"type": "rule", "strokeWidth": 2},
+                "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
+                "encoding": {"x": {"field": "ratio", **x}, "shape": shape()},
+            },
+        ],
+    }
+    return [
+        Chart(
+            name_of("behind", part),
+            "How many times slower than the best",
+            "Block by block, with the 95 % interval, which allows for all pairs. An interval that "
+            "reaches 1 is a tie with the best; variants of one tier (=) are not all told apart.",
+            spec,
+        )
+    ]
+
+
+def _memory(host: HostReport, part: EndpointReport) -> list[Chart]:
+    """Draw PSS from idle to peak, and beside it what RSS and the control group say."""
+    points = []
+    for row in part.memory.rows:
+        trials = [line.trial for line in trials_of(host, row.variant, part.endpoint.name)]
+        own = [trial.memory for trial in trials if trial.memory]
+        kinds: dict[str, float | None] = {
+            "PSS idle": median(trial.whole_pss_idle_bytes for trial in trials),
+            "PSS peak": median(trial.whole_pss_peak_bytes for trial in trials),
+            "RSS peak": median(one.rss_peak_bytes for one in own),
+            "cgroup peak": median(one.cgroup_peak_bytes for one in own),
+        }
+        sizes = {kind: text.mebibytes(size) for kind, size in kinds.items()}
+        points += [
+            point(
+                host,
+                row,
+                kind=kind,
+                value=size,
+                low=sizes["PSS idle"],
+                high=sizes["PSS peak"],
+                shown=f"{text.figure(size)} MiB",
+            )
+            for kind, size in sizes.items()
+            if size is not None
+        ]
+    if not points:
+        return []
+    names = names_axis(host, part.memory.rows)
+    x = {"type": "quantitative", "title": "MiB", "scale": {"zero": True}}
+    kinds_seen = [
+        kind
+        for kind in ("PSS idle", "PSS peak", "RSS peak", "cgroup peak")
+        if any(point["kind"] == kind for point in points)
+    ]
+    shapes = {"PSS idle": "stroke", "PSS peak": "circle", "RSS peak": "square"}
+    spec: Spec = {
+        "height": {"step": ROW_HEIGHT_PX},
+        "data": {"values": points},
+        "encoding": {
+            "y": names,
+            "color": colour(host),
+            "tooltip": tips("kind", shown="memory"),
+        },
+        "layer": [
+            {
+                "transform": [{"filter": "datum.kind == 'PSS peak' && datum.low != null"}],
+                "mark": {"type": "rule", "strokeWidth": 6, "opacity": 0.35},
+                "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "size": 80, "strokeWidth": 2, "opacity": 1},
+                "encoding": {
+                    "x": {"field": "value", **x},
+                    "shape": {
+                        "field": "kind",
+                        "type": "nominal",
+                        "title": None,
+                        "scale": {
+                            "domain": kinds_seen,
+                            "range": [shapes.get(kind, "diamond") for kind in kinds_seen],
+                        },
+                    },
+                },
+            },
+        ],
+    }
+    return [
+        Chart(
+            name_of("memory", part),
+            "Memory, idle to peak",
+            "The bar is PSS from idle to its peak under load: what one more such server needs. RSS "
+            "counts a page that two processes share twice; the control group counts caches, too.",
+            spec,
+        )
+    ]
+
+
+def _memory_and_rps(host: HostReport, part: EndpointReport) -> list[Chart]:
+    """Draw throughput against memory."""
+    memory = {row.variant.id: row.median for row in part.memory.rows}
+    points = [
+        point(
+            host,
+            row,
+            rps=row.median,
+            mib=size / 2**20,
+            shown=f"{text.figure(row.median)} req/s, {text.figure(size / 2**20)} MiB",
+        )
+        for row in part.rps.rows
+        if row.median is not None and (size := memory.get(row.variant.id)) is not None
+    ]
+    if len(points) < 2:  # noqa: PLR2004 - one point compares nothing
+        return []
+    at = {
+        "x": {
+            "field": "mib",
+            "type": "quantitative",
+            "title": "peak memory (PSS), MiB",
+            "scale": {"zero": True},
+        },
+        "y": {
+            "field": "rps",
+            "type": "quantitative",
+            "title": "req/s",
+            "scale": {"zero": True},
+        },
+        "color": colour(host),
+        "tooltip": tips(shown="figures"),
+    }
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
+            "encoding": {"shape": shape()},
+        }
+    ]
+    if len(points) <= _MOST_LABELS:
+        layers.append(
+            {
+                "mark": {"type": "text", "dy": -11, "fontSize": 11},
+                "encoding": {
+                    "text": {"field": "variant"},
+                    "color": {"value": "currentColor"},
+                },
+            }
+        )
+    return [
+        Chart(
+            name_of("efficiency", part),
+            "Throughput against memory",
+            "Up and to the left is better: more requests out of less memory.",
+            {"height": 260, "data": {"values": points}, "encoding": at, "layer": layers},
+        )
+    ]
+
+
+def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
+    """Draw the percentiles of the latency, a line a variant."""
+    points = []
+    for row in part.rps.rows:
+        lines = trials_of(host, row.variant, part.endpoint.name)
+        found = [line.trial.wrk.latency_ms for line in lines if line.trial.wrk]
+        for name in _PERCENTILES:
+            value = median(getattr(latency, name) for latency in found)
+            if value:
+                label = _SHOWN_PERCENTILES.get(name, name)
+                shown = f"{text.figure(value)} ms"
+                points.append(point(host, row, percentile=label, ms=value, shown=shown))
+    if not points:
+        return []
+    order = [*_SHOWN_PERCENTILES.values(), "max"]
+    spec: Spec = {
+        "height": 260,
+        "data": {"values": points},
+        "encoding": {
+            "x": {
+                "field": "percentile",
+                "type": "ordinal",
+                "sort": order,
+                "title": "percentile of the answers",
+                "axis": {"labelAngle": 0},
+            },
+            "y": {
+                "field": "ms",
+                "type": "quantitative",
+                "title": "latency, ms",
+                "scale": {"type": "log"},
+            },
+            "color": colour(host),
+            "detail": {"field": "variant"},
+            "tooltip": tips("percentile", shown="latency"),
+        },
+        "layer": [
+            {
+                "mark": {"type": "line", "strokeWidth": 2},
+                "encoding": {
+                    "strokeDash": {
+                        "field": "interface",
+                        "type": "nominal",
+                        "title": None,
+                        "scale": {"domain": ["wsgi", "asgi"], "range": [[1, 0], [5, 3]]},
+                    }
+                },
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
+                "encoding": {"shape": shape()},
+            },
+        ],
+    }
+    return [
+        Chart(
+            name_of("latency", part),
+            "Latency under full load",
+            "Medians over blocks of each percentile. With the queue always full, latency follows "
+            "throughput: it is no measure of what a visitor of a quiet site waits.",
+            spec,
+        )
+    ]
+
+
+def _cpu(host: HostReport, part: EndpointReport) -> list[Chart]:
+    """Draw who used the host's cores while load ran."""
+    bars = []
+    for row in part.rps.rows:
+        shares = [
+            share
+            for line in trials_of(host, row.variant, part.endpoint.name)
+            if (share := _shares(line.trial)) is not None
+        ]
+        if not shares:
+            continue
+        for who in _CPU_COLOURS:
+            mean = statistics.fmean(share[who] for share in shares)
+            if mean > 0:
+                shown = text.percent(mean)
+                bars.append(point(host, row, who=who, share=mean, shown=shown))
+    if not bars:
+        return []
+    seen = [who for who in _CPU_COLOURS if any(bar["who"] == who for bar in bars)]
+    spec: Spec = {
+        "height": {"step": ROW_HEIGHT_PX},
+        "data": {"values": bars},
+        "transform": [
+            {
+                "calculate": f"indexof({seen!r}, datum.who)",
+                "as": "place",
+            }
+        ],
+        "mark": {"type": "bar"},
+        "encoding": {
+            "y": names_axis(host, part.rps.rows),
+            "x": {
+                "field": "share",
+                "type": "quantitative",
+                "title": f"share of {text.number(_cores(host), 'core')}",
+                "axis": {"format": "%"},
+                "scale": {"domain": [0, 1], "clamp": True},
+            },
+            "color": {
+                "field": "who",
+                "type": "nominal",
+                "title": None,
+                "sort": seen,
+                "scale": {"domain": seen, "range": [_CPU_COLOURS[who] for who in seen]},
+            },
+            "order": {"field": "place"},
+            "tooltip": tips("who", shown="share"),
+        },
+    }
+    return [
+        Chart(
+            name_of("cpu", part),
+            "Who used the cores",
+            "Means over the trials used. wrk runs on the same host and takes its share from the "
+            "server; what others took was missing to both.",
+            spec,
+        )
+    ]
+
+
+def _shares(trial: Trial) -> dict[str, float] | None:
+    """Return who had which share of all cores; None where that is not known."""
+    cpu, wrk = trial.cpu, trial.wrk
+    if cpu is None or wrk is None or cpu.server_s is None or not wrk.duration_s:
+        return None
+    whole_s = wrk.duration_s * cpu.cores
+    others = cpu.others or {}
+    spent = {
+        "server": cpu.server_s,
+        "proxy": (trial.proxy_figures.cpu_s or 0.0) if trial.proxy_figures else 0.0,
+        "databases": sum(used_s for name, used_s in others.items() if name in _DATABASES),
+        "wrk": cpu.loadgen_s or 0.0,
+        "the kit": cpu.runner_s or 0.0,
+    }
+    # What nobody was seen to use, the kernel's own work on the network among it.
+    busy_s = cpu.busy_s if cpu.busy_s is not None else sum(spent.values())
+    shares = {who: used_s / whole_s for who, used_s in spent.items()}
+    shares["others"] = max(0.0, busy_s - sum(spent.values())) / whole_s
+    shares["stolen"] = cpu.steal_ratio or 0.0
+    shares["idle"] = max(0.0, 1 - sum(shares.values()))
+    return shares
+
+
+def _cores(host: HostReport) -> int:
+    known = [line.trial.cpu.cores for line in host.used if line.trial.cpu]
+    return max(known, default=host.facts.cores or 1)
+
+
+def _rps(trial: Trial) -> float | None:
+    return trial.wrk.rps if trial.wrk else None

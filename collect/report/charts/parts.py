@@ -1,0 +1,178 @@
+"""What every chart is made of: colours, shapes, the axis of names, hover values."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from collect.report import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from collect.model import Variant
+    from collect.report.build import HostReport, TrialLine
+    from collect.report.ranking import EndpointReport, Row
+
+Spec = dict[str, Any]
+
+SERVER_COLOURS = {
+    "uwsgi": "#E69F00",
+    "gunicorn": "#56B4E9",
+    "granian": "#009E73",
+    "uvicorn": "#D55E00",
+    "daphne": "#CC79A7",
+    "hypercorn": "#0072B2",
+}
+MORE_COLOURS = ("#999999", "#F0E442", "#8C6BB1", "#A6761D")
+VERDICT_COLOURS = {"valid": "#0072B2", "suspect": "#E69F00", "invalid": "#D55E00"}
+ROW_HEIGHT_PX = 22
+_UNSAFE_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
+
+
+# What specifications leave open, as Vega-Lite's `config`. `currentColor` makes one drawing suit
+# light, dark and paper.
+LOOK = {
+    "background": "transparent",
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "currentColor",
+        "titleColor": "currentColor",
+        "domainColor": "currentColor",
+        "tickColor": "currentColor",
+        "gridColor": "currentColor",
+        "gridOpacity": 0.15,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    },
+    "legend": {
+        "labelColor": "currentColor",
+        "orient": "top",
+        "labelFontSize": 12,
+        "symbolStrokeColor": "currentColor",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One drawing with what stands around it."""
+
+    name: str
+    """Unique in a host's report; safe in a file's name."""
+    title: str
+    caption: str
+    """How to read it."""
+    spec: Spec
+
+    def in_full(self, width_px: int) -> Spec:
+        """Return the specification with what all have in common; its names are in the width."""
+        return {
+            "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+            "description": self.title,
+            "width": width_px,
+            "autosize": {"type": "fit-x", "contains": "padding"},
+            **self.spec,
+            "height": self._height_px(),
+        }
+
+    def _height_px(self) -> int:
+        """Turn pixels a name into pixels; Vega-Lite does so too, and complains each time."""
+        height = self.spec["height"]
+        if not isinstance(height, dict):
+            return int(height)
+        field = self.spec["encoding"]["y"]["field"]
+        parts = [self.spec, *self.spec.get("layer", [])]
+        rows = [row for part in parts for row in part.get("data", {}).get("values", [])]
+        return int(height["step"]) * len({row[field] for row in rows if field in row})
+
+
+def name_of(kind: str, part: EndpointReport) -> str:
+    """Name an endpoint's chart."""
+    return f"{kind}-{_UNSAFE_IN_A_NAME.sub('_', part.endpoint.name)[:60]}"
+
+
+def colours(host: HostReport) -> dict[str, str]:
+    """Return a colour for each server of the plan; the same server has the same in every run."""
+    more = iter(MORE_COLOURS * len(host.plan.variants))
+    servers = dict.fromkeys(variant.server for variant in host.plan.variants)
+    return {server: SERVER_COLOURS.get(server) or next(more) for server in servers}
+
+
+def trials_of(host: HostReport, variant: Variant, endpoint: str) -> list[TrialLine]:
+    """Return the trials that a figure rests on."""
+    return [
+        line
+        for line in host.used
+        if (line.trial.variant, line.trial.endpoint) == (variant.id, endpoint)
+    ]
+
+
+def point(host: HostReport, row: Row, **values: Any) -> dict[str, Any]:  # noqa: ANN401 - data of a chart
+    """Return a value with what every chart needs to know of its variant."""
+    return {
+        "variant": text.one_line(row.variant.id),
+        "label": label(host, row),
+        "server": row.variant.server,
+        "interface": row.variant.interface,
+        **values,
+    }
+
+
+def label(host: HostReport, row: Row) -> str:
+    """Return the variant's name behind its tier."""
+    place = text.tier(row, host.plan.order)
+    return f"{place} {text.one_line(row.variant.id)}".strip()
+
+
+def names_axis(host: HostReport, rows: Sequence[Row]) -> Spec:
+    """Put the names in the order of the rows, with their tiers."""
+    return {
+        "field": "label",
+        "type": "nominal",
+        "title": None,
+        "sort": [label(host, row) for row in rows],
+        "axis": {"labelLimit": 240, "grid": True},
+    }
+
+
+def colour(host: HostReport, *, legend: bool = False) -> Spec:
+    """Return the channel that tells servers apart; without a legend where an axis names them."""
+    known = colours(host)
+    return {
+        "field": "server",
+        "type": "nominal",
+        "title": None,
+        **({} if legend else {"legend": None}),
+        "scale": {"domain": list(known), "range": list(known.values())},
+    }
+
+
+def shape(*, legend: bool = False) -> Spec:
+    """Return the channel that tells interfaces apart."""
+    return {
+        "field": "interface",
+        "type": "nominal",
+        "title": None,
+        **({} if legend else {"legend": None}),
+        "scale": {"domain": ["wsgi", "asgi"], "range": ["circle", "diamond"]},
+    }
+
+
+def tips(*fields: str, shown: str) -> list[Spec]:
+    """Return the hover values: the variant, these fields, and the figure with its unit."""
+    return [
+        {"field": "variant", "title": "variant"},
+        *({"field": field, "title": field} for field in fields),
+        {"field": "shown", "title": shown},
+    ]
+
+
+def median(values: Iterable[float | None]) -> float | None:
+    """Return the median of the known values; None if there is none."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
