@@ -45,7 +45,9 @@ test-packages:
 	@./install-packages \
 	  'wrk=wrk=the load generator, run against small servers in the tests' \
 	  'redis-server=redis-server=the health checks are tested against a real one' \
-	  'systemd=systemd-analyze=checks the rendered units'
+	  'systemd=systemd-analyze=checks the rendered units' \
+	  'chromium=chromium=the HTML report is looked at in a real browser' \
+	  'chromium-driver=chromedriver=the tests drive the browser with it'
 
 lab-up lab-down lab-reset: $(VENV)/.run
 	@$(BIN)/ansible-playbook lab.yml -i $(INVENTORY) $(ASK) \

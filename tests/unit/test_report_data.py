@@ -1,0 +1,164 @@
+"""JSON after its schema, CSV with a row a trial, charts that Vega-Lite accepts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pytest
+import rich_run
+
+from collect.cli import main
+from collect.report import (
+    build_report,
+    render_csv,
+    render_html,
+    render_json,
+    render_markdown,
+    report_schema,
+)
+from collect.report.charts import charts_of, svg
+from collect.report.html.packing import pack_rows
+from collect.store import load_run
+
+SCHEMA = Path(__file__).parents[2] / "docs/report.schema.json"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return rich_run.write(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def report(run):
+    return build_report(load_run(run))
+
+
+def test_the_published_schema_is_current(request):
+    text = json.dumps(report_schema(), indent=2) + "\n"
+    if request.config.getoption("--update-snapshots"):
+        SCHEMA.write_text(text)
+    assert SCHEMA.read_text() == text, "pytest --update-snapshots writes it anew"
+
+
+def test_json_is_what_the_schema_says(report):
+    data = json.loads(render_json(report), parse_constant=pytest.fail)
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(data, schema)
+    one = data["hosts"][0]
+    assert [trial["trial"]["trial_id"] for trial in one["trials"]] == [
+        line.trial.trial_id for line in report.hosts[0].trials
+    ]
+    assert {trial["verdict"] for trial in one["trials"]} == {"valid", "suspect", "invalid"}
+    (rps,) = (r for r in one["rankings"] if (r["endpoint"], r["metric"]) == ("health", "rps"))
+    assert rps["rows"][0]["behind_best"] is None
+    assert rps["rows"][1]["behind_best"].keys() == {"ratio", "low", "high"}
+    del data["hosts"][0]["answer"]
+    with pytest.raises(jsonschema.ValidationError, match="'answer' is a required property"):
+        jsonschema.validate(data, schema)
+
+
+def test_csv_has_a_row_for_each_trial_with_units_in_its_heads(report):
+    rows = list(csv.DictReader(io.StringIO(render_csv(report))))
+    lines = [line for host in report.hosts for line in host.trials]
+    assert [row["trial_id"] for row in rows] == [line.trial.trial_id for line in lines]
+    for row, line in zip(rows, lines, strict=True):
+        assert row["verdict"] == line.verdict.status
+        wrk = line.trial.wrk
+        # Unknown is empty, and never 0.
+        assert row["wrk.rps"] == ("" if wrk is None else str(wrk.rps))
+        assert row["used"] == ("no" if line.verdict.status == "invalid" else "yes")
+    assert {"memory.pss_peak_bytes", "cpu.steal_ratio", "wrk.latency_ms.p99"} <= set(rows[0])
+
+
+def test_every_chart_is_one_that_vega_lite_draws(report):
+    charts = charts_of(report.hosts[0])
+    assert len({chart.name for chart in charts}) == len(charts)
+    kinds = {chart.name.partition("-")[0] for chart in charts}
+    assert kinds == {
+        "rps", "behind", "memory", "efficiency", "latency", "cpu", "profiles", "proxies", "ladder",
+        "time", "steal", "canary",
+    }  # fmt: skip
+    for chart in charts:
+        drawing = ET.fromstring(svg(chart))  # noqa: S314 - our own
+        marks = drawing.findall(".//{http://www.w3.org/2000/svg}path")
+        drawn = [mark for mark in marks if mark.get("aria-roledescription")]
+        assert drawn, chart.name
+        assert "NaN" not in svg(chart), chart.name
+
+
+def test_an_interval_stands_where_the_ranking_says(report):
+    host = report.hosts[0]
+    part = next(part for part in host.endpoints if part.endpoint.name == "health")
+    (chart,) = (chart for chart in charts_of(host) if chart.name == "behind-health")
+    points = {point["variant"]: point for point in chart.spec["data"]["values"]}
+    for row in part.rps.rows:
+        point = points[row.variant.id]
+        if row.is_first:
+            assert (point["low"], point["ratio"], point["high"]) == (1, 1, 1)
+        else:
+            own = row.behind
+            assert (point["low"], point["ratio"], point["high"]) == (own.low, own.ratio, own.high)
+
+
+def test_a_tie_bears_its_sign_on_the_axis(report):
+    (chart,) = (c for c in charts_of(report.hosts[0]) if c.name == "rps-health")
+    part = next(p for p in report.hosts[0].endpoints if p.endpoint.name == "health")
+    names = chart.spec["encoding"]["y"]["sort"]
+    for row, name in zip(part.rps.rows, names, strict=True):
+        assert name == f"{row.tier}{'=' if row.is_shared else ''} {row.variant.id}"
+
+
+def test_shares_of_the_cores_add_up_to_all_of_them(report):
+    (chart,) = (c for c in charts_of(report.hosts[0]) if c.name == "cpu-health")
+    shares = {}
+    for bar in chart.spec["data"]["values"]:
+        shares[bar["variant"]] = shares.get(bar["variant"], 0) + bar["share"]
+    assert shares
+    assert all(total == pytest.approx(1) for total in shares.values())
+
+
+def test_the_page_is_small_enough_to_be_mailed_however_large_the_run(tmp_path):
+    run = rich_run.write(tmp_path, hosts=1, blocks=12)
+    report = build_report(load_run(run))
+    assert len(report.hosts[0].trials) > 900
+    page = render_html(report)
+    assert len(page.encode()) < 3_000_000
+
+
+def test_markdown_names_images_that_are_there(run, tmp_path, capsys):
+    page = tmp_path / "page.md"
+    assert main(["report", str(run), "--format", "markdown", "--output", str(page)]) == 0
+    assert capsys.readouterr().out == ""
+    text = page.read_text()
+    images = {
+        line.split("](")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")
+    }
+    there = {f"page-charts/{path.name}" for path in (tmp_path / "page-charts").iterdir()}
+    assert images == there
+    assert "![" not in render_markdown(build_report(load_run(run)))
+
+
+def test_html_goes_to_the_runs_folder_unless_told_otherwise(run, tmp_path, capsys):
+    assert main(["report", str(run), "--format", "html"]) == 0
+    assert capsys.readouterr().out.startswith(str(run / "report.html"))
+    elsewhere = tmp_path / "mine.html"
+    assert main(["report", str(run), "--format", "html", "--output", str(elsewhere)]) == 0
+    assert elsewhere.read_text() == (run / "report.html").read_text()
+
+
+def test_rows_that_are_packed_lose_nothing_but_digits():
+    rows = [
+        {"name": "granian-wsgi", "value": 1.23456789, "gone": None},
+        {"name": "granian-wsgi", "value": 2.0, "gone": None},
+        {"name": "uvicorn-asgi", "value": None},
+    ]
+    packed = pack_rows(rows)
+    assert packed["value"] == [[1.23457, 2, None]]
+    distinct, places = packed["name"]
+    assert [distinct[place] for place in places] == ["granian-wsgi"] * 2 + ["uvicorn-asgi"]
