@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -126,6 +127,17 @@ def test_the_report_shows_both_hosts_together(finished):
     first, second = sorted(HOSTS)
     page = (folder / "report.md").read_text()
     assert f"| variant | {first} | {second} | holds |" in page
+    images = re.findall(r"!\[[^]]*\]\(([^)]+)\)", page)
+    assert images
+    assert all((folder / image).is_file() for image in images)
+
+
+@pytest.mark.lab
+def test_the_page_is_there_and_its_place_is_said_last(finished):
+    run, folder = finished
+    assert f"{folder}/report.html: open it in a browser" in run.stdout
+    page = (folder / "report.html").read_text()
+    assert all(f"{host}</h2>" in page for host in HOSTS)
 
 
 @pytest.mark.lab

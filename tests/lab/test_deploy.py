@@ -53,7 +53,7 @@ def ask(n):
             c.close()
         # A request every few milliseconds from one of the threads; without a pause they would take
         # the cores from what they wait for.
-        time.sleep(0.02)
+        time.sleep(0.05)
         gaps.append(time.monotonic() - last)
         last = time.monotonic()
 gaps = []
