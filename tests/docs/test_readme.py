@@ -97,7 +97,11 @@ def test_both_readmes_give_the_same_commands():
 def test_what_reads_this_machine_runs(line, checkout):
     done = shell(line, checkout)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert done.stdout.strip()
+    words = shlex.split(line)
+    if "--output" in words:
+        assert (checkout / words[words.index("--output") + 1]).stat().st_size
+    else:
+        assert done.stdout.strip()
 
 
 @pytest.mark.parametrize("line", of_kind("remote"))
