@@ -1,7 +1,5 @@
 """docs/variables.md is what the argument specs and the kit's own values make of it."""
 
-import importlib.util
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,16 +10,6 @@ from collect.model import Endpoint, Expectation, Load, Timing
 from collect.variants import MatrixEntry
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("docs_variables", ROOT / "docs/variables.py")
-    module = importlib.util.module_from_spec(spec)
-    # A dataclass looks its own module up.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_page_is_current(script):
