@@ -60,7 +60,7 @@ def syntax_check(*words: str) -> subprocess.CompletedProcess[str]:
 @functools.cache
 def known_commands() -> frozenset[str]:
     listed = shell("COLUMNS=200 serverbench --help").stdout
-    return frozenset(re.findall(r"^ {4}([a-z]+) ", listed, re.MULTILINE))
+    return frozenset(re.findall(r"^ {4}([a-z]+)(?: |$)", listed, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
