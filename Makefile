@@ -7,7 +7,7 @@ INVENTORY ?= inventory/lab
 ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help bench test test-fast test-vm lint lab-up lab-down lab-reset lab-ssh lock clean
+.PHONY: help bench test test-fast test-vm lint lab-up lab-down lab-reset lab-ssh venv docs lock clean
 
 help:
 	@echo 'make bench      bring up a lab host here, deploy six servers, measure and rank them'
@@ -16,6 +16,8 @@ help:
 	@echo 'make test-vm    one scenario on an emulated virtual machine'
 	@echo 'make lint       ruff, mypy, yamllint, ansible-lint'
 	@echo 'make lab-up     the lab host alone; also lab-down, lab-reset, lab-ssh'
+	@echo 'make venv       what the commands need, in .venv, and nothing else'
+	@echo 'make docs       write docs/variables.md anew'
 	@echo 'make lock       write the lock files anew'
 
 # Whoever is not root, and whose sudo wants a password, is asked for it.
@@ -76,6 +78,11 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@echo 'Adding what the tests need to $(VENV)'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+
+venv: $(VENV)/.run
+
+docs: $(VENV)/.run
+	@$(BIN)/python docs/variables.py
 
 # Hashes and no index address: the same files from any mirror.
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
