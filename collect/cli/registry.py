@@ -1,0 +1,30 @@
+"""The commands, in the order in which the help shows them.
+
+A command is a module with `add(commands)`, which names the function that runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TypeAlias
+
+import collect
+from collect.cli import compare, parse, plan, pull, report, simulate, unpack, verify
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no public name
+
+COMMANDS = (plan, pull, unpack, report, compare, parse, simulate, verify)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="serverbench",
+        description="Plan, pull and report benchmarks of Django application servers.",
+        epilog="Example: serverbench report latest",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {collect.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return parser
