@@ -30,18 +30,42 @@ def find_run(name: str) -> Path:
     return path
 
 
-def _latest(results: Path) -> Path:
-    """Return the run whose plan was made last; the folders' own dates change when copied."""
-    dated = []
-    for path in results.glob(f"*/*/{PLAN}"):
+def dated_runs(results: Path) -> tuple[list[Path], list[Path]]:
+    """Return the runs in the order of their plans' dates, and those whose plan cannot be read.
+
+    The folders' own dates change when they are copied.
+    """
+    dated: dict[Path, datetime] = {}
+    unreadable = set()
+    for path in sorted(results.glob(f"*/*/{PLAN}")):
         try:
-            made = datetime.fromisoformat(load_plan(path).created_at)
-        except ValueError as error:
-            raise DataError(f"{path}: created_at is no ISO 8601 date ({error})") from error
-        dated.append((made if made.tzinfo else made.astimezone(), path.parent.parent))
-    if not dated:
+            made = _made_at(path)
+        except DataError:
+            unreadable.add(path.parent.parent)
+            continue
+        run = path.parent.parent
+        dated[run] = max(dated.get(run, made), made)
+    readable = [run for run in dated if run not in unreadable]
+    return sorted(readable, key=lambda run: dated[run]), sorted(unreadable)
+
+
+def _latest(results: Path) -> Path:
+    """Return the run whose plan was made last."""
+    for path in results.glob(f"*/*/{PLAN}"):
+        # Whoever asks for the latest is told of a plan that cannot be read: it may be that one.
+        _made_at(path)
+    runs, _ = dated_runs(results)
+    if not runs:
         raise DataError(f"{results}: holds no run yet; ansible-playbook bench.yml makes one")
-    return max(dated)[1]
+    return runs[-1]
+
+
+def _made_at(path: Path) -> datetime:
+    try:
+        made = datetime.fromisoformat(load_plan(path).created_at)
+    except ValueError as error:
+        raise DataError(f"{path}: created_at is no ISO 8601 date ({error})") from error
+    return made if made.tzinfo else made.astimezone()
 
 
 def results_dir() -> Path:

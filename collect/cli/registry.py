@@ -9,11 +9,11 @@ import argparse
 from typing import TypeAlias
 
 import collect
-from collect.cli import compare, parse, plan, pull, report, simulate, unpack, verify
+from collect.cli import compare, listing, parse, plan, pull, report, show, simulate, unpack, verify
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no public name
 
-COMMANDS = (plan, pull, unpack, report, compare, parse, simulate, verify)
+COMMANDS = (plan, pull, unpack, listing, report, show, compare, parse, simulate, verify)
 
 
 def build_parser() -> argparse.ArgumentParser:
