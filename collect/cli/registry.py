@@ -9,11 +9,37 @@ import argparse
 from typing import TypeAlias
 
 import collect
-from collect.cli import compare, listing, parse, plan, pull, report, show, simulate, unpack, verify
+from collect.cli import (
+    compare,
+    follow,
+    listing,
+    parse,
+    plan,
+    pull,
+    report,
+    run,
+    show,
+    simulate,
+    unpack,
+    verify,
+)
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no public name
 
-COMMANDS = (plan, pull, unpack, listing, report, show, compare, parse, simulate, verify)
+COMMANDS = (
+    plan,
+    run,
+    follow,
+    pull,
+    unpack,
+    listing,
+    report,
+    show,
+    compare,
+    verify,
+    parse,
+    simulate,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

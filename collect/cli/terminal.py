@@ -5,12 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
 
 from rich.console import Console
-
-if TYPE_CHECKING:
-    from typing import TextIO
 
 MIN_WIDTH = 60
 LOG_WIDTH = 80
@@ -22,15 +18,14 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def new_console(file: TextIO | None = None) -> Console:
+def new_console() -> Console:
     """Return a console for our own words: markup and emoji in foreign text stay what they are."""
     looked_at = is_terminal()
     width = shutil.get_terminal_size().columns if looked_at else LOG_WIDTH
     colour = looked_at and not os.environ.get("NO_COLOR")
     return Console(
-        file=file,
         width=max(width, MIN_WIDTH),
-        force_terminal=looked_at and file is None,
+        force_terminal=looked_at,
         no_color=not colour,
         color_system="standard" if colour else None,
         highlight=False,
