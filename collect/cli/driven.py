@@ -58,13 +58,14 @@ class Ended:
     is_interrupted: bool
 
 
-def drive(playbook: str, aim: Aim, extra: Mapping[str, str]) -> Ended:
+def drive(playbook: str, aim: Aim, extra: Mapping[str, str], naming_task: str) -> Ended:
     """Run a playbook and show it until it ends, or until Ctrl-C.
 
     Args:
         playbook: from the kit's folder.
         aim: hosts and variables.
         extra: more variables.
+        naming_task: the task after which the run's id is known.
     """
     passwords = {
         rf"{prompt}.*:\s*?$": getpass.getpass(f"{prompt}: ")
@@ -78,7 +79,7 @@ def drive(playbook: str, aim: Aim, extra: Mapping[str, str]) -> Ended:
     with TemporaryDirectory(prefix="serverbench-run-") as private:
         progress_dir = Path(private) / "progress"
         progress_dir.mkdir()
-        view = RunView(progress_dir)
+        view = RunView(progress_dir, naming_task)
         settings = {
             "private_data_dir": private,
             "project_dir": str(project_root()),
@@ -169,7 +170,7 @@ def last_words(ended: Ended, inventory: str, limit: str | None) -> str:
     """Return the two lines that Ctrl-C leaves behind."""
     if not ended.is_started:
         return (
-            "Stopped before a run was under way; nothing measures on a host.\n"
+            "Stopped. This command has begun no run; one that was under way before goes on.\n"
             "The same command begins again.\n"
         )
     command = ["serverbench", "follow", ended.run_id, "-i", inventory]

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.run_id and not RUN_ID.fullmatch(options.run_id):
         raise DataError(f"RUN: got {options.run_id!r}; accepted: the name of a run")
-    ended = drive(PLAYBOOK, aim_of(options), {"bench_run_id": options.run_id})
+    ended = drive(PLAYBOOK, aim_of(options), {"bench_run_id": options.run_id}, "Choose the run")
     if ended.is_interrupted:
         write(last_words(ended, options.inventory, options.limit))
     return ended.status

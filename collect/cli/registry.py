@@ -11,6 +11,7 @@ from typing import TypeAlias
 import collect
 from collect.cli import (
     compare,
+    doctor,
     follow,
     listing,
     parse,
@@ -27,6 +28,7 @@ from collect.cli import (
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no public name
 
 COMMANDS = (
+    doctor,
     plan,
     run,
     follow,

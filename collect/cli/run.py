@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     # Here, because ansible-runner takes a third of a second to load.
     from collect.cli.driven import drive, last_words  # noqa: PLC0415
 
-    ended = drive(PLAYBOOK, aim_of(options), {})
+    ended = drive(PLAYBOOK, aim_of(options), {}, "Name the run")
     if ended.is_interrupted:
         write(last_words(ended, options.inventory, options.limit))
     return ended.status

@@ -45,6 +45,8 @@ class RunView:
     """
 
     progress_dir: Path
+    naming_task: str = "Name the run"
+    """The task after which the run's id is known."""
     clock: Callable[[], float] = time.monotonic
     run_id: str = ""
     is_started: bool = False
@@ -70,7 +72,8 @@ class RunView:
         name = str(data.get("host") or "")
         result = data.get("res")
         facts = result.get("ansible_facts") if isinstance(result, dict) else None
-        if isinstance(facts, dict) and facts.get("__bench_run_id"):
+        named = _short(data.get("task")) == self.naming_task
+        if named and isinstance(facts, dict) and facts.get("__bench_run_id"):
             self.run_id = str(facts["__bench_run_id"])
         if data.get("task_action") == "follow_run":
             self.is_started = True

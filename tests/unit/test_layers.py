@@ -15,7 +15,7 @@ ROOT = Path(collect.__file__).parent
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["verify", "simulate", "project"],
+    ["verify", "simulate", "project", "doctor"],
     ["report"],
     ["changes"],
     ["stats", "parse"],
