@@ -11,6 +11,7 @@ from typing import TypeAlias
 import collect
 from collect.cli import (
     compare,
+    completion,
     doctor,
     follow,
     listing,
@@ -41,6 +42,7 @@ COMMANDS = (
     verify,
     parse,
     simulate,
+    completion,
 )
 
 
