@@ -1,7 +1,7 @@
-"""The command line: `serverbench plan | pull | unpack | report | compare | …`.
+"""The command line: `serverbench doctor | plan | run | follow | report | …`.
 
 Exit status: 0 done; 1 something the user can mend, said on one line (`compare`: one a difference);
-2 a wrong command line.
+2 a wrong command line; 130 Ctrl-C. `run` and `follow` end as the playbook did.
 """
 
 from __future__ import annotations

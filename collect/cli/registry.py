@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="serverbench",
-        description="Plan, pull and report benchmarks of Django application servers.",
+        description="Plan, run and report benchmarks of Django application servers.",
         epilog="Example: serverbench report latest",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {collect.__version__}")

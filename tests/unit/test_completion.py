@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +64,15 @@ def test_zsh_gets_a_script_of_its_own_with_every_command(capsys):
 
 def name_of(module):
     return "list" if module.__name__.endswith("listing") else module.__name__.rpartition(".")[2]
+
+
+def test_every_command_has_its_place_in_the_docs():
+    page = (Path(__file__).resolve().parents[2] / "docs/command-line.md").read_text()
+    anchors = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    titles = {word for title in anchors for word in title.split()}
+    for command in COMMANDS:
+        assert f"`serverbench {name_of(command)}`" in page
+        assert name_of(command) in titles
 
 
 def test_every_command_has_help_with_an_example(capsys):
