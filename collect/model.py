@@ -402,6 +402,8 @@ class Progress:
     message: str | None
     """Why it failed; None otherwise."""
     updated_at: str
+    verdicts: dict[str, int] | None = None
+    """Trials so far by verdict; None where a runner of before does not tell."""
 
 
 def load_plan(path: Path) -> Plan:

@@ -34,7 +34,14 @@ from collect.variants import PROXY_PORT, expand_variants, plain
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Estimate", "estimate_s", "expand_variants", "make_plan", "plan_from_variables"]
+__all__ = [
+    "Estimate",
+    "estimate_disk_bytes",
+    "estimate_s",
+    "expand_variants",
+    "make_plan",
+    "plan_from_variables",
+]
 
 START_S = 1.0
 """Start of a server until the first right answer: 0.4-1.0 s measured for the six."""
@@ -42,6 +49,11 @@ STOP_S = 1.0
 """Stop of the server that ran before: 0.06-1.04 s measured."""
 TRIAL_OVERHEAD_S = 1.5
 """Around each load: both body checks, the canary, the first and last sample, writing the folder."""
+
+TRIAL_FILES_BYTES = 36 * 1024
+"""A trial's folder without its samples: six small files of 4 KiB blocks each, and some room."""
+SAMPLE_BYTES = 400
+"""One line of samples.jsonl: 399 bytes on average over twelve trials of six servers."""
 
 DEFAULT_RERUNS = 2
 """Chance spoils a trial now and then; a block in which more fail has another trouble."""
@@ -210,6 +222,12 @@ def estimate_s(plan: Plan, blocks: int | None = None) -> Estimate:
     warmup_s = trials * plan.load.warmup_s
     switching_s = starts * (START_S + STOP_S) + trials * TRIAL_OVERHEAD_S
     return Estimate(load_s + warmup_s + switching_s, load_s, warmup_s, switching_s)
+
+
+def estimate_disk_bytes(plan: Plan) -> int:
+    """Say how much the results of a plan take on the host's disk, and once more where they go."""
+    samples = plan.load.duration_s / plan.timing.sample_interval_s + 2
+    return round(len(plan.trials) * (TRIAL_FILES_BYTES + samples * SAMPLE_BYTES))
 
 
 def _trials(plan: Plan) -> tuple[PlannedTrial, ...]:

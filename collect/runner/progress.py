@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from collect.checks import verdicts
 from collect.model import SCHEMA_VERSION, PlannedTrial, Progress, Trial, dumps
 from collect.runner.seams import iso
 from collect.runner.trial_folder import write_atomically
@@ -33,6 +35,8 @@ class ProgressFile:
         self._ended: tuple[int, str] | None = None
         self._spent_before_s = 0.0
         self._last: Trial | None = None
+        self._trials: list[Trial] = []
+        self._verdicts: dict[str, int] | None = {}
         self._trial: PlannedTrial | None = None
         self._phase = "starting"
         # Wall time of the trials of this very session; those found at a resume took none of it.
@@ -45,6 +49,8 @@ class ProgressFile:
         self._finished = len(finished)
         self._total = total
         self._spent_before_s = sum(map(_took_s, finished))
+        self._trials = list(finished)
+        self._verdicts = _count(self._trials)
         self._write("running", None)
 
     def add(self, trials: int) -> None:
@@ -70,6 +76,8 @@ class ProgressFile:
         """Count a trial that was saved."""
         self._finished += 1
         self._last = trial
+        self._trials.append(trial)
+        self._verdicts = _count(self._trials)
         self._timed += 1
         self._timed_until_s = self._clock.monotonic()
         self._write("running", None)
@@ -121,8 +129,16 @@ class ProgressFile:
             last=None if self._last is None else describe(self._last),
             message=message,
             updated_at=iso(self._clock.time()),
+            verdicts=self._verdicts,
         )
         write_atomically(self._path, dumps(progress))
+
+
+def _count(trials: list[Trial]) -> dict[str, int] | None:
+    try:
+        return dict(Counter(verdict.status for verdict in verdicts(trials)))
+    except Exception:  # As in HostJudge: a fault in judging must not cost a run.
+        return None
 
 
 def _took_s(trial: Trial) -> float:

@@ -421,6 +421,9 @@ def test_progress_counts_and_estimates(tmp_path):
         (2, 3, 2, "2-a-health"),
     ]
     assert {p["phase"] for p in seen} == {"load"}
+    # Judged as the report will judge them; how they turn out is not the point here.
+    assert [sum(p["verdicts"].values()) for p in seen] == [0, 1, 2]
+    assert set(seen[2]["verdicts"]) <= {"valid", "suspect", "invalid"}
     assert seen[1]["last"] == "a health 1000 req/s"
     # Planned 1 + 2 + 2.5 s each at first, then the 3.4 s that a trial really took.
     assert seen[0]["remaining_s"] == pytest.approx(3 * 5.5 - 1.4, abs=0.2)

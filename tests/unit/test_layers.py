@@ -15,7 +15,7 @@ ROOT = Path(collect.__file__).parent
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["verify", "simulate", "project"],
+    ["verify", "simulate", "project", "doctor"],
     ["report"],
     ["changes"],
     ["stats", "parse"],
@@ -23,7 +23,7 @@ LAYERS = [
     ["store"],
     ["pack"],
     ["checkout", "requirements"],
-    ["plan", "request"],
+    ["plan", "request", "follow"],
     ["inputs", "twin", "ladder"],
     ["variants"],
     ["checks", "decide"],
@@ -69,7 +69,9 @@ def of_the_kit(names: set[str]) -> set[str]:
 def test_imports_point_downwards(path):
     name, names = layer(path), imported(path)
     foreign = {module.split(".")[0] for module in names}
-    assert not foreign & {"ansible", "ansible_runner"}
+    assert "ansible" not in foreign
+    # It starts Ansible as a program and imports nothing of it.
+    assert "ansible_runner" not in foreign or path == ROOT / "cli" / "driven.py"
     if name == "__init__":
         assert not names
     elif name in HOST_SIDE:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from collect import cli
 from collect.errors import DataError
 from collect.model import Load, Stopping
-from collect.plan import estimate_s, make_plan, plan_from_variables
+from collect.plan import estimate_disk_bytes, estimate_s, make_plan, plan_from_variables
 from collect.twin import add_twin
 from collect.variants import expand_variants
 
@@ -438,7 +438,7 @@ def test_the_plan_command_says_how_early_it_may_end(tmp_path, capsys):
     assert cli.main(["plan", str(path)]) == 0
     out = capsys.readouterr().out
     assert out.startswith("host: 5 to 10 blocks, interleaved")
-    assert out.endswith("Less if it is decided before the last block: 38 min at least\n")
+    assert "\nLess if it is decided before the last block: 38 min at least\n" in out
 
 
 def test_the_estimate_adds_up():
@@ -504,3 +504,15 @@ def test_any_value_is_a_plan_or_a_clear_error(name, value):
 def test_make_plan_takes_names_only():
     with pytest.raises(TypeError):
         make_plan("run")
+
+
+def test_the_disk_that_a_plan_takes_grows_with_its_trials_and_samples():
+    one = factory.plan(blocks=1)
+    disk = estimate_disk_bytes(one)
+    assert estimate_disk_bytes(factory.plan(blocks=3)) == 3 * disk
+    longer = factory.plan(blocks=1, load={"duration_s": 60})
+    # 60 more samples of each of the 12 trials.
+    assert estimate_disk_bytes(longer) - disk == 12 * 60 * 400
+    # Twelve trials of 3 s on a lab host took 32 KiB each, in blocks of 4 KiB.
+    short = factory.plan(blocks=1, load={"duration_s": 3})
+    assert 32 * 1024 <= estimate_disk_bytes(short) / 12 <= 40 * 1024

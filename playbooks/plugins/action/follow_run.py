@@ -3,19 +3,24 @@
 The host is touched as lightly as can be: every few seconds one `cat` and one `systemctl is-active`
 over the open SSH connection. No module is sent and no Python is started while load runs. A
 connection that is lost is opened again; the run itself does not notice.
+
+Who shows the progress by himself (`serverbench run` on a terminal) names a folder in
+SERVERBENCH_PROGRESS_DIR: each look is then kept there as `<host>.json`, and no line is printed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from collect.decode import decode
+from collect.decode import decode, encode
 from collect.errors import DataError
 from collect.model import Progress
 
@@ -62,7 +67,9 @@ class ActionModule(ActionBase):
                 progress, is_active = None, True
             if progress is not None:
                 # One line a trial: a CI log keeps every line it is given.
-                if (progress.done, progress.state) != shown:
+                if folder := os.environ.get("SERVERBENCH_PROGRESS_DIR"):
+                    _keep(Path(folder), host, progress)
+                elif (progress.done, progress.state) != shown:
                     display.display(_line(host, progress))
                     shown = progress.done, progress.state
                 if progress.state == "done":
@@ -95,6 +102,14 @@ class ActionModule(ActionBase):
             except ValueError as error:
                 raise DataError(f"{progress_file}: {error}") from error
         return progress, bool({"active", "activating", "start"} & set(state.split()))
+
+
+def _keep(folder: Path, host: str, progress: Progress) -> None:
+    # Under another name first: whoever reads must not find half of it.
+    path = folder / f"{host}.json"
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(encode(progress)), encoding="utf-8")
+    new.replace(path)
 
 
 def _line(host: str, progress: Progress) -> str:

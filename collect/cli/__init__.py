@@ -1,0 +1,41 @@
+"""The command line: `serverbench doctor | plan | run | follow | report | …`.
+
+Exit status: 0 done; 1 something the user can mend, said on one line (`compare`: one a difference);
+2 a wrong command line; 130 Ctrl-C. `run` and `follow` end as the playbook did.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from collect.cli.output import one_line
+from collect.cli.registry import build_parser
+from collect.errors import ServerbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    options = build_parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough. Python would complain again while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ServerbenchError as error:
+        print(f"serverbench: {one_line(str(error))}", file=sys.stderr)  # noqa: T201 - a command line
+        return 1
+    except OSError as error:
+        # A folder that may not be read, a full disk: whatever no module had a better word for.
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"serverbench: {one_line(f'{named}{error.strerror}')}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
