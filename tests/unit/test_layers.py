@@ -29,7 +29,7 @@ LAYERS = [
     ["checks", "decide"],
     ["activation"],
     ["model"],
-    ["decode", "upgrade", "attempts", "sums"],
+    ["decode", "upgrade", "attempts", "sums", "schema"],
     ["errors"],
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
