@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOURCES = FOLDER.parent
+_METHODS = [("**.py", "python"), ("**.j2", "jinja2")]
 _WIDTH = 100
 
 
@@ -31,7 +32,9 @@ def po_path(locale: str) -> Path:
 def gather() -> Catalog:
     """Return every message in the source, each with the files that it stands in."""
     found = Catalog(domain=DOMAIN, project="serverbench")
-    for name, _line, message, _comments, context in sorted(extract_from_dir(SOURCES), key=str):
+    for name, _line, message, _comments, context in sorted(
+        extract_from_dir(SOURCES, method_map=_METHODS), key=str
+    ):
         found.add(message, locations=[(f"{SOURCES.name}/{name}", 1)], context=context)
     return found
 
@@ -64,8 +67,8 @@ def update(locale: str) -> None:
     write_po(buffer, catalogue, width=_WIDTH, include_lineno=False, sort_by_file=True)
     path.write_bytes(buffer.getvalue())
     path.with_suffix(".mo").write_bytes(compiled(read(locale)))
-    # A message with a plural has a tuple of forms.
-    empty = sum(not "".join(message.string) for message in catalogue if message.id)
+    # A message with a plural has a tuple of forms; a new one has none.
+    empty = sum(not "".join(message.string or "") for message in catalogue if message.id)
     sys.stdout.write(f"{path}: {len(catalogue)} messages, {empty} to translate\n")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from collect.changes.figures import Blocks
     from collect.changes.pairing import HostPair
-    from collect.model import Trial
+    from collect.model import Order, Trial
     from collect.store import HostRun, Run
 
 
@@ -28,7 +28,7 @@ class Used:
 
     host: str
     blocks: int
-    order: str
+    order: Order
     trials: int
     """Cells of the plan that have a trial, for the variants and endpoints of both runs."""
     invalid: int

@@ -53,7 +53,6 @@ _ONE_BLOCK = N_(
     "One block gives no interval, and so no verdict; three blocks in each run are the least that "
     "say something: -e bench_blocks=3."
 )
-_ORDERS = {"interleaved": N_("interleaved"), "sequential": N_("sequential")}
 _SAME = N_("no change to speak of")
 _STATES = {
     "lower": N_("lower"),
@@ -139,7 +138,7 @@ def _used(used: Used) -> str:
     return _("{host}, {blocks}, {order}, {trials} trials used").format(
         host=text.one_line(used.host),
         blocks=text.number(used.blocks, "block"),
-        order=_(_ORDERS.get(used.order, used.order)),
+        order=_(text.ORDERS[used.order]),
         trials=text.count(valid),
     )
 

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Literal
 
-from collect.lang import _, ngettext, pgettext
+from collect.lang import N_, _, ngettext, pgettext
 from collect.stats import Interval
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Noun = Literal["block", "core", "more block", "more pair", "pair", "re-run", "trial", "worker"]
 
 UNKNOWN = "n/a"
+ORDERS: dict[Order, str] = {"interleaved": N_("interleaved"), "sequential": N_("sequential")}
 DIGITS = 3
 """Significant digits shown; the files hold all of them."""
 

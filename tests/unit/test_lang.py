@@ -7,6 +7,8 @@ machine can see: catalogues against the source, and pages against the words of t
 from __future__ import annotations
 
 import ast
+import html
+import json
 import re
 import string
 from dataclasses import replace
@@ -16,6 +18,7 @@ from typing import get_args
 import factory
 import messages
 import pytest
+import rich_run as rich_run_on_disk
 import test_report
 import test_report_ladder
 from hypothesis import given
@@ -26,12 +29,13 @@ from collect import cli, lang
 from collect.changes import compare_runs
 from collect.lang import LANGUAGES, LOCALES, N_, _, ngettext, sentences, speaking, spoken
 from collect.model import HostFigures, Outcome
-from collect.report import build_report, render_markdown, render_terminal, text
+from collect.report import build_report, render_html, render_markdown, render_terminal, text
 from collect.report.changes import (
     render_changes_markdown,
     render_changes_terminal,
     render_refusal,
 )
+from collect.report.charts import LOOK, charts_of, svg
 from collect.report.lines import fold, wrap
 from collect.report.parsed import parse_sources, render_parsed_table
 from collect.store import load_run
@@ -39,7 +43,7 @@ from collect.twin import add_twin
 from collect.variants import KNOBS
 from collect.verify import verify_run
 
-TRANSLATED = [*messages.SOURCES.glob("report/*.py"), *messages.SOURCES.glob("checks/*.py")]
+TRANSLATED = [*messages.SOURCES.glob("report/**/*.py"), *messages.SOURCES.glob("checks/*.py")]
 WORD = re.compile(r"(?<![\w.=/-])[A-Za-z][a-z]+(?![\w=/-]|\.\w)")
 
 
@@ -118,7 +122,7 @@ def plain_words(path):
         and re.search(r"[A-Za-z]{2,},? [a-z]{2,}", node.value)
         and not re.match(r"ansible-playbook | --|serverbench ", node.value)
         and "; accepted:" not in node.value
-        and node.value not in get_args(text.Noun)
+        and node.value not in {*get_args(text.Noun), LOOK["font"]}
     ]
 
 
@@ -344,6 +348,55 @@ def test_whole_pages(report_of, check_snapshot, name):
     report, file = report_of(name), name.replace(" ", "-")
     check_snapshot(f"report/{file}.zh.txt", render_terminal(report))
     check_snapshot(f"report/{file}.zh.md", render_markdown(report).split("### 全部试验")[0])
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """Return the folder of a run that has all that a report can show."""
+    return rich_run_on_disk.write(tmp_path_factory.mktemp("results"), blocks=2)
+
+
+# What the host, the run and the page's makers call themselves; hostile text among it.
+NAMES = {"script", "window", "src", "one", "rung", "image"}
+
+
+def test_no_english_is_left_on_the_html_page(everything):
+    with speaking("zh"):
+        page = render_html(build_report(load_run(everything)))
+    assert '<html lang="zh">' in page
+    shown = re.sub(r"<(script|style)\b.*?</\1>|<code>.*?</code>", " ", page, flags=re.DOTALL)
+    said = html.unescape(re.sub(r"<[^>]*>", " ", shown))
+    assert left_in_english(said, *NAMES) == set()
+    # So are the words that stand in an attribute, and what unfolds below a trial.
+    assert 'data-failed="此图无法绘制：' in page
+    more = json.loads(re.search(r'id="more">(.*?)</script>', page, re.DOTALL)[1])
+    assert more["names"] == ["服务器", "负载"]
+    assert left_in_english(" ".join(more["texts"]), *NAMES) == set()
+
+
+def test_no_english_is_left_in_a_chart_and_each_can_be_drawn(everything):
+    with speaking("zh"):
+        host = build_report(load_run(everything)).hosts[0]
+        charts = charts_of(host)
+    titles = [words for chart in charts for words in titles_in(chart.spec)]
+    said = " ; ".join([*(f"{chart.title} {chart.caption}" for chart in charts), *titles])
+    assert left_in_english(said) == set()
+    assert {"变体", "判定", "有效", "占用者", "空闲", "PSS 峰值"} <= set(titles)
+    for kind in {chart.name.split("-")[0]: chart for chart in charts}.values():
+        assert "<svg" in svg(kind)
+
+
+def titles_in(spec):
+    """Return the titles in a specification, and the words of its legends."""
+    if isinstance(spec, list):
+        for part in spec:
+            yield from titles_in(part)
+    elif isinstance(spec, dict):
+        if isinstance(spec.get("title"), str):
+            yield spec["title"]
+        yield from (word for word in spec.get("domain", []) if isinstance(word, str))
+        for part in spec.values():
+            yield from titles_in(part)
 
 
 def test_a_report_in_chinese_changes_nothing_of_the_next_in_english(report_of):
