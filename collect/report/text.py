@@ -20,7 +20,20 @@ if TYPE_CHECKING:
     from collect.model import Load, Order, PairDecision
     from collect.report.ranking import Row
 
-Noun = Literal["block", "core", "more block", "more pair", "pair", "re-run", "trial", "worker"]
+Noun = Literal[
+    "block",
+    "core",
+    "fail",
+    "more block",
+    "more pair",
+    "pair",
+    "re-run",
+    "sample",
+    "trial",
+    "variant",
+    "warning",
+    "worker",
+]
 
 UNKNOWN = "n/a"
 ORDERS: dict[Order, str] = {"interleaved": N_("interleaved"), "sequential": N_("sequential")}
@@ -35,11 +48,15 @@ _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _COUNTED: dict[Noun, Callable[[int], str]] = {
     "block": lambda n: ngettext("{count} block", "{count} blocks", n),
     "core": lambda n: ngettext("{count} core", "{count} cores", n),
+    "fail": lambda n: ngettext("{count} fail", "{count} fails", n),
     "more block": lambda n: ngettext("{count} more block", "{count} more blocks", n),
     "more pair": lambda n: ngettext("{count} more pair", "{count} more pairs", n),
     "pair": lambda n: ngettext("{count} pair", "{count} pairs", n),
     "re-run": lambda n: ngettext("{count} re-run", "{count} re-runs", n),
+    "sample": lambda n: ngettext("{count} sample", "{count} samples", n),
     "trial": lambda n: ngettext("{count} trial", "{count} trials", n),
+    "variant": lambda n: ngettext("{count} variant", "{count} variants", n),
+    "warning": lambda n: ngettext("{count} warning", "{count} warnings", n),
     "worker": lambda n: ngettext("{count} worker", "{count} workers", n),
 }
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")

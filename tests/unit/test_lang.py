@@ -43,7 +43,14 @@ from collect.twin import add_twin
 from collect.variants import KNOBS
 from collect.verify import verify_run
 
-TRANSLATED = [*messages.SOURCES.glob("report/**/*.py"), *messages.SOURCES.glob("checks/*.py")]
+# `list` and `show` speak English only.
+ENGLISH = {"runs.py", "single.py"}
+TRANSLATED = [
+    path
+    for folder in ("report", "checks")
+    for path in sorted((messages.SOURCES / folder).rglob("*.py"))
+    if path.name not in ENGLISH
+]
 WORD = re.compile(r"(?<![\w.=/-])[A-Za-z][a-z]+(?![\w=/-]|\.\w)")
 
 
