@@ -7,7 +7,7 @@ INVENTORY ?= inventory/lab
 ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help bench test test-fast test-vm lint lab-up lab-down lab-reset lab-ssh venv docs lock clean
+.PHONY: help bench test test-fast test-vm lint lab-up lab-down lab-reset lab-ssh venv docs lock messages clean
 
 help:
 	@echo 'make bench      bring up a lab host here, deploy six servers, measure and rank them'
@@ -19,6 +19,7 @@ help:
 	@echo 'make venv       what the commands need, in .venv, and nothing else'
 	@echo 'make docs       write docs/variables.md anew'
 	@echo 'make lock       write the lock files anew'
+	@echo 'make messages   gather the words for translators anew, and compile the translations'
 
 # Whoever is not root, and whose sudo wants a password, is asked for it.
 ASK = $$(test "$$(id -u)" = 0 || sudo -n true 2>/dev/null || echo --ask-become-pass)
@@ -93,6 +94,10 @@ lock: $(VENV)/.dev
 	$(UV_COMPILE) --python-version 3.10 app/requirements.in -o app/requirements.txt
 	$(UV_COMPILE) --python-version 3.10 roles/server/files/requirements.in -c app/requirements.txt \
 	  -o roles/server/files/requirements.txt
+
+# Then fill in what is empty in the .po files, and run it once more.
+messages: $(VENV)/.dev
+	@$(BIN)/python tests/messages.py
 
 clean:
 	rm -rf $(VENV) .build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from collect.decode import encode
 from collect.errors import DataError
+from collect.lang import N_, _
 from collect.store import HOST
 
 if TYPE_CHECKING:
@@ -25,19 +26,20 @@ MEMORY_TOLERANCE = 0.01
 """What a kernel keeps for itself, and so what it says the host has, varies from boot to boot."""
 
 _FACTS = {
-    "os": "operating system",
-    "kernel": "kernel",
-    "architecture": "architecture",
-    "virtualisation": "virtualisation",
-    "cpu_model": "CPU model",
-    "cores": "cores",
+    "os": N_("operating system"),
+    "kernel": N_("kernel"),
+    "architecture": N_("architecture"),
+    "virtualisation": N_("virtualisation"),
+    "cpu_model": N_("CPU model"),
+    "cores": N_("cores"),
     "python": "Python",
 }
-_GROUPS = {"versions": "version of ", "packages": "package "}
-_ONE = "one value"
-_ANOTHER = "another value (neither is shown: it may be a secret)"
-_NOT_SET = "not set"
-_NOT_INSTALLED = "not installed"
+_GROUPS = {"versions": N_("version of {name}"), "packages": N_("package {name}")}
+_GROUP_NAMES = {"versions": N_("versions"), "packages": N_("packages")}
+_ONE = N_("one value")
+_ANOTHER = N_("another value (neither is shown: it may be a secret)")
+_NOT_SET = N_("not set")
+_NOT_INSTALLED = N_("not installed")
 
 _File = dict[str, Any]
 
@@ -53,7 +55,9 @@ class Difference:
 
     def __str__(self) -> str:
         """Write it on one line."""
-        return f"{self.host}: {self.what}: {self.a} in A, {self.b} in B"
+        return _("{host}: {what}: {a} in A, {b} in B").format(
+            host=self.host, what=self.what, a=self.a, b=self.b
+        )
 
 
 def find_differences(pair: HostPair) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
@@ -107,7 +111,7 @@ def _fact_differences(
 ) -> Iterator[tuple[str, str, str]]:
     for key, name in _FACTS.items():
         yield from _values_differ(
-            name, [file.get(key) for file in a], [file.get(key) for file in b], unknown
+            _(name), [file.get(key) for file in a], [file.get(key) for file in b], unknown
         )
 
 
@@ -116,14 +120,14 @@ def _memory_differences(
 ) -> Iterator[tuple[str, str, str]]:
     sizes_a, sizes_b = ([size for file in files if (size := _memory(file))] for files in (a, b))
     if not sizes_a or not sizes_b:
-        unknown.append(_who("memory", known_a=bool(sizes_a), known_b=bool(sizes_b)))
+        unknown.append(_who(_("memory"), known_a=bool(sizes_a), known_b=bool(sizes_b)))
         return
     every = [*sizes_a, *sizes_b]
     if max(every) > min(every) * (1 + MEMORY_TOLERANCE):
         in_a, in_b = (
             _join([f"{size / 2**20:,.0f} MiB" for size in sizes]) for sizes in (sizes_a, sizes_b)
         )
-        yield "memory", in_a, in_b
+        yield _("memory"), in_a, in_b
 
 
 def _memory(file: _File) -> int | None:
@@ -140,13 +144,13 @@ def _group_differences(
         [x for file in files if isinstance(x := file.get(group), dict)] for files in (a, b)
     )
     if not in_a or not in_b:
-        unknown.append(_who(group, known_a=bool(in_a), known_b=bool(in_b)))
+        unknown.append(_who(_(_GROUP_NAMES[group]), known_a=bool(in_a), known_b=bool(in_b)))
         return
     # The list of packages is whole: what is not in it is not there. Tools are looked up by name.
-    absent = _NOT_INSTALLED if group == "packages" else None
+    absent = _(_NOT_INSTALLED) if group == "packages" else None
     for name in sorted({*chain(*in_a), *chain(*in_b)}):
         yield from _values_differ(
-            f"{_GROUPS[group]}{name}",
+            _(_GROUPS[group]).format(name=name),
             [file.get(name, absent) for file in in_a],
             [file.get(name, absent) for file in in_b],
             # A tool that neither run found is nobody's concern.
@@ -156,8 +160,8 @@ def _group_differences(
 
 def _plan_differences(a: Plan, b: Plan) -> Iterator[tuple[str, str, str]]:
     if a.order != b.order:
-        yield "order", a.order, b.order
-    yield from _mappings_differ("load", encode(a.load), encode(b.load))
+        yield _("order"), a.order, b.order
+    yield from _mappings_differ(_("load"), encode(a.load), encode(b.load))
 
 
 def _variant_differences(a: Variant, b: Variant) -> Iterator[tuple[str, str, str]]:
@@ -185,7 +189,7 @@ def _effective(variant: Variant, knob: str) -> object:
 
 
 def _endpoint_differences(a: Endpoint, b: Endpoint) -> Iterator[tuple[str, str, str]]:
-    name = f"endpoint {a.name}"
+    name = _("endpoint {name}").format(name=a.name)
     fields = ("method", "path", "body")
     yield from _mappings_differ(
         name, {x: getattr(a, x) for x in fields}, {x: getattr(b, x) for x in fields}
@@ -220,9 +224,9 @@ def _secrets_differ(
         if a.get(name) == b.get(name):
             continue
         if name in a and name in b:
-            yield f"{what} {name}", _ONE, _ANOTHER
+            yield f"{what} {name}", _(_ONE), _(_ANOTHER)
         else:
-            in_a, in_b = ("set" if name in side else _NOT_SET for side in (a, b))
+            in_a, in_b = (_("set") if name in side else _(_NOT_SET) for side in (a, b))
             yield f"{what} {name}", in_a, in_b
 
 
@@ -232,14 +236,15 @@ def _as_mapping(value: object) -> dict[str, object]:
 
 def _show(value: object) -> str:
     if value is None:
-        return _NOT_SET
+        return _(_NOT_SET)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _join(values: list[str]) -> str:
-    return ", then ".join(dict.fromkeys(values))
+    return _(", then ").join(dict.fromkeys(values))
 
 
 def _who(what: str, *, known_a: bool, known_b: bool) -> str:
-    lacking = [run for run, known in (("A", known_a), ("B", known_b)) if not known]
-    return f"{what} (in {' and '.join(lacking)})"
+    if not known_a and not known_b:
+        return _("{what} (in A and B)").format(what=what)
+    return _("{what} (in {run})").format(what=what, run="B" if known_a else "A")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collect.errors import DataError
+from collect.lang import SOURCE, _, ngettext, speaking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from collect.store import HostRun, Run
 
@@ -45,12 +46,18 @@ def pair_hosts(a: Run, b: Run) -> tuple[tuple[HostPair, ...], tuple[str, ...]]:
         pairs = [(a.hosts[0], b.hosts[0])]
         if a.hosts[0].name != b.hosts[0].name:
             notes.append(
-                f"The only host of A, {a.hosts[0].name}, is compared with the only host of B, "
-                f"{b.hosts[0].name}, though their names differ."
+                _(
+                    "The only host of A, {host_a}, is compared with the only host of B, {host_b}, "
+                    "though their names differ."
+                ).format(host_a=a.hosts[0].name, host_b=b.hosts[0].name)
             )
     else:
         pairs = [(host, names_b[name]) for name, host in names_a.items() if name in names_b]
-        notes += _alone("host", list(names_a), list(names_b))
+        notes += _alone(
+            list(names_a),
+            list(names_b),
+            lambda n: ngettext("Only in {run}: host {names}.", "Only in {run}: hosts {names}.", n),
+        )
     if not pairs:
         raise DataError(
             f"nothing to pair: no host is in both runs; {a.run_id} has {_list(names_a)}, "
@@ -59,9 +66,11 @@ def pair_hosts(a: Run, b: Run) -> tuple[tuple[HostPair, ...], tuple[str, ...]]:
     found = [_pair(*pair) for pair in pairs]
     whole = tuple(pair for pair in found if pair.variants and pair.endpoints)
     if not whole:
-        raise DataError(f"nothing to pair: {_why_not(found[0])}")
+        # Errors are in English.
+        with speaking(SOURCE):
+            raise DataError(f"nothing to pair: {_why_not(found[0])}")
     notes += [
-        f"{pair.name} is left out: {_why_not(pair)}."
+        _("{host} is left out: {why}.").format(host=pair.name, why=_why_not(pair))
         for pair in found
         if not (pair.variants and pair.endpoints)
     ]
@@ -79,10 +88,22 @@ def _pair(a: HostRun, b: HostRun) -> HostPair:
     }
     own_a, own_b = ([name for name in names if name not in twins] for names in every)
     ends_a, ends_b = ([endpoint.name for endpoint in host.plan.endpoints] for host in (a, b))
-    notes += _alone("variant", own_a, own_b)
-    notes += _alone("endpoint", ends_a, ends_b)
+    notes += _alone(
+        own_a,
+        own_b,
+        lambda n: ngettext(
+            "Only in {run}: variant {names}.", "Only in {run}: variants {names}.", n
+        ),
+    )
+    notes += _alone(
+        ends_a,
+        ends_b,
+        lambda n: ngettext(
+            "Only in {run}: endpoint {names}.", "Only in {run}: endpoints {names}.", n
+        ),
+    )
     if twins:
-        notes.append(f"Twins are left out: {_list(sorted(twins))}.")
+        notes.append(_("Twins are left out: {names}.").format(names=_list(sorted(twins))))
     return HostPair(
         a,
         b,
@@ -92,22 +113,25 @@ def _pair(a: HostRun, b: HostRun) -> HostPair:
     )
 
 
-def _alone(kind: str, a: Sequence[str], b: Sequence[str]) -> list[str]:
+def _alone(a: Sequence[str], b: Sequence[str], said: Callable[[int], str]) -> list[str]:
     notes = []
     for run, own, other in (("A", a, b), ("B", b, a)):
         if alone := [name for name in own if name not in other]:
-            notes.append(f"Only in {run}: {kind}{'s' if len(alone) > 1 else ''} {_list(alone)}.")
+            notes.append(said(len(alone)).format(run=run, names=_list(alone)))
     return notes
 
 
 def _why_not(pair: HostPair) -> str:
-    kind = "endpoint" if pair.variants else "variant"
     has_a, has_b = (
         _list([x.name for x in plan.endpoints] if pair.variants else [x.id for x in plan.variants])
         for plan in (pair.a.plan, pair.b.plan)
     )
-    return f"no {kind} of {pair.name} is in both runs; A has {has_a}; B has {has_b}"
+    if pair.variants:
+        said = _("no endpoint of {host} is in both runs; A has {has_a}; B has {has_b}")
+    else:
+        said = _("no variant of {host} is in both runs; A has {has_a}; B has {has_b}")
+    return said.format(host=pair.name, has_a=has_a, has_b=has_b)
 
 
 def _list(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    return _(", ").join(names)

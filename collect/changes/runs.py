@@ -10,6 +10,7 @@ from collect.changes.figures import Table, compare_figures
 from collect.changes.pairing import pair_hosts
 from collect.checks import verdict
 from collect.errors import DataError
+from collect.lang import _
 from collect.stats import METRICS
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from collect.changes.figures import Blocks
     from collect.changes.pairing import HostPair
-    from collect.model import Trial
+    from collect.model import Order, Trial
     from collect.store import HostRun, Run
 
 
@@ -27,7 +28,7 @@ class Used:
 
     host: str
     blocks: int
-    order: str
+    order: Order
     trials: int
     """Cells of the plan that have a trial, for the variants and endpoints of both runs."""
     invalid: int
@@ -103,12 +104,14 @@ def _compare_hosts(pair: HostPair, unknown: Iterable[str]) -> HostChanges:
                 )
             )
     notes = list(pair.notes)
-    if said := ", ".join(unknown):
-        notes.append(f"Not known, so not compared: {said}.")
+    if said := _(", ").join(unknown):
+        notes.append(_("Not known, so not compared: {facts}.").format(facts=said))
     if not is_interleaved:
         notes.append(
-            "In sequential order each variant ran in its own hours, so the host may have been "
-            "another one for each of them: none is compared with the others."
+            _(
+                "In sequential order each variant ran in its own hours, so the host may have been "
+                "another one for each of them: none is compared with the others."
+            )
         )
     for name, used in (("A", used_a), ("B", used_b)):
         notes += _left_out(name, used)
@@ -128,7 +131,7 @@ def _use(pair: HostPair, host: HostRun) -> tuple[Used, list[Trial]]:
         order=host.plan.order,
         trials=len(cells),
         invalid=len(cells) - len(usable),
-        suspect=sum(status == "suspect" for _, status in cells),
+        suspect=sum(status == "suspect" for _trial, status in cells),
         missing=sum(
             trial.variant in pair.variants and trial.endpoint in pair.endpoints
             for trial in host.missing
@@ -152,9 +155,12 @@ def _figures(
 def _left_out(run: str, used: Used) -> list[str]:
     notes = []
     if used.invalid:
-        notes.append(f"{run}: {used.invalid} of {used.trials} trials are invalid and left out.")
+        said = _("{run}: {count} of {trials} trials are invalid and left out.")
+        notes.append(said.format(run=run, count=used.invalid, trials=used.trials))
     if used.suspect:
-        notes.append(f"{run}: {used.suspect} of {used.trials} trials are suspect, and used.")
+        said = _("{run}: {count} of {trials} trials are suspect, and used.")
+        notes.append(said.format(run=run, count=used.suspect, trials=used.trials))
     if used.missing:
-        notes.append(f"{run}: {used.missing} planned trials are not here (yet).")
+        said = _("{run}: {count} planned trials are not here (yet).")
+        notes.append(said.format(run=run, count=used.missing))
     return notes

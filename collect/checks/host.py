@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from collect.checks import thresholds as at
 from collect.checks.reasons import Reason, number, percent, severity
+from collect.lang import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,14 +18,25 @@ HELPERS = ("redis-server", "postgres", "mysqld", "mariadbd", "memcached")
 KERNEL_THREADS = ("ksoftirqd/", "kworker/")
 """They do the network's work for the load, whoever it is accounted to."""
 
+_OUTCOMES = {
+    "start_failed": N_("start failed"),
+    "not_ready": N_("not ready"),
+    "wrong_answer_before": N_("wrong answer before"),
+    "load_failed": N_("load failed"),
+    "server_died": N_("server died"),
+    "proxy_died": N_("proxy died"),
+    "wrong_answer_after": N_("wrong answer after"),
+}
 _OUTCOME_REMEDIES = {
-    "start_failed": "Read the journal in the trial's folder, mend the cause and run again.",
-    "not_ready": "Read the journal in the trial's folder, or raise bench_timing.ready_timeout_s.",
-    "wrong_answer_before": "Compare the endpoint's `expect` with what the app really answers.",
-    "load_failed": "Read wrk.txt in the trial's folder; wrk could not do its work.",
-    "server_died": "Read the journal in the trial's folder; look for memory running out.",
-    "proxy_died": "Read the journal in the trial's folder; it holds the proxy's lines too.",
-    "wrong_answer_after": "Read the journal in the trial's folder; load broke the app.",
+    "start_failed": N_("Read the journal in the trial's folder, mend the cause and run again."),
+    "not_ready": N_(
+        "Read the journal in the trial's folder, or raise bench_timing.ready_timeout_s."
+    ),
+    "wrong_answer_before": N_("Compare the endpoint's `expect` with what the app really answers."),
+    "load_failed": N_("Read wrk.txt in the trial's folder; wrk could not do its work."),
+    "server_died": N_("Read the journal in the trial's folder; look for memory running out."),
+    "proxy_died": N_("Read the journal in the trial's folder; it holds the proxy's lines too."),
+    "wrong_answer_after": N_("Read the journal in the trial's folder; load broke the app."),
 }
 
 
@@ -33,9 +45,10 @@ def check_outcome(trial: Trial) -> Reason | None:
     status = trial.outcome.status
     if status == "ok":
         return None
-    detail = trial.outcome.reason or "the runner gave no reason"
-    seen = f"{status.replace('_', ' ')}: {detail.rstrip('.')}."
-    return Reason(status, "invalid", seen, _OUTCOME_REMEDIES[status])
+    # What the runner noted on the host is in English, whoever reads it.
+    detail = trial.outcome.reason or _("the runner gave no reason")
+    seen = _("{outcome}: {detail}.").format(outcome=_(_OUTCOMES[status]), detail=detail.rstrip("."))
+    return Reason(status, "invalid", seen, _(_OUTCOME_REMEDIES[status]))
 
 
 def check_no_figures(trial: Trial) -> Reason | None:
@@ -43,7 +56,7 @@ def check_no_figures(trial: Trial) -> Reason | None:
     if trial.outcome.status != "ok" or trial.wrk is not None:
         return None
     return Reason(
-        "no_figures", "invalid", "wrk left no figures.", "Read wrk.txt in the trial's folder."
+        "no_figures", "invalid", _("wrk left no figures."), _("Read wrk.txt in the trial's folder.")
     )
 
 
@@ -54,8 +67,10 @@ def check_out_of_memory(trial: Trial) -> Reason | None:
     return Reason(
         "out_of_memory",
         "invalid",
-        f"The kernel killed processes for lack of memory (kills: {trial.service.oom_kills}).",
-        "Ask for fewer workers or threads, or take a larger host.",
+        _("The kernel killed processes for lack of memory (kills: {kills}).").format(
+            kills=trial.service.oom_kills
+        ),
+        _("Ask for fewer workers or threads, or take a larger host."),
     )
 
 
@@ -68,12 +83,15 @@ def check_restarts(trial: Trial) -> Reason | None:
     replaced = before is not None and after is not None and before != after
     if not service.restarts and not replaced:
         return None
-    restarts = f"restarts: {service.restarts}" if service.restarts else f"pid {before}, now {after}"
+    if service.restarts:
+        seen = _("The server restarted under load (restarts: {restarts}).")
+    else:
+        seen = _("The server restarted under load (pid {before}, now {after}).")
     return Reason(
         "restarted",
         "invalid",
-        f"The server restarted under load ({restarts}).",
-        "Read the journal in the trial's folder.",
+        seen.format(restarts=service.restarts, before=before, after=after),
+        _("Read the journal in the trial's folder."),
     )
 
 
@@ -85,8 +103,10 @@ def check_clock(trial: Trial) -> Reason | None:
     return Reason(
         "clock_step",
         severity(invalid=abs(step_s) > _duration_s(trial) * at.CLOCK_STEP_RATIO_INVALID),
-        f"The clock was moved by {number(step_s)} s under load, and wrk times with it.",
-        "Let the host's clock settle (timedatectl), and run again.",
+        _("The clock was moved by {step_s} s under load, and wrk times with it.").format(
+            step_s=number(step_s)
+        ),
+        _("Let the host's clock settle (timedatectl), and run again."),
     )
 
 
@@ -107,8 +127,10 @@ def check_others(trial: Trial) -> Reason | None:
     return Reason(
         "other_processes",
         severity(invalid=share > at.OTHERS_RATIO_INVALID),
-        f"Other processes took {percent(share)} of the host's CPU: {', '.join(worst)}.",
-        "Stop them while a run is on (systemctl list-timers shows what starts by itself).",
+        _("Other processes took {share} of the host's CPU: {names}.").format(
+            share=percent(share), names=_(", ").join(worst)
+        ),
+        _("Stop them while a run is on (systemctl list-timers shows what starts by itself)."),
     )
 
 
@@ -123,12 +145,18 @@ def check_loadgen(trial: Trial) -> Reason | None:
     is_saturated = own > at.LOADGEN_RATIO_INVALID
     if not is_saturated and share <= at.LOADGEN_RATIO_SUSPECT:
         return None
-    limit = " and could take no more: these figures are its own limit" if is_saturated else ""
+    if is_saturated:
+        seen = _(
+            "wrk took {share} of the host's CPU and could take no more: these figures are its own "
+            "limit."
+        )
+    else:
+        seen = _("wrk took {share} of the host's CPU.")
     return Reason(
         "loadgen_busy",
         severity(invalid=is_saturated),
-        f"wrk took {percent(share)} of the host's CPU{limit}.",
-        "Take an endpoint that does more work, more wrk threads, or a host with more cores.",
+        seen.format(share=percent(share)),
+        _("Take an endpoint that does more work, more wrk threads, or a host with more cores."),
     )
 
 
@@ -141,8 +169,8 @@ def check_runner(trial: Trial) -> Reason | None:
     return Reason(
         "runner_busy",
         "suspect",
-        f"The kit's own sampling took {percent(share)} of the host's CPU.",
-        "Raise bench_timing.sample_interval_s.",
+        _("The kit's own sampling took {share} of the host's CPU.").format(share=percent(share)),
+        _("Raise bench_timing.sample_interval_s."),
     )
 
 
@@ -154,8 +182,10 @@ def check_steal(trial: Trial) -> Reason | None:
     return Reason(
         "steal",
         "suspect",
-        f"The hypervisor gave {percent(share)} of the CPU time to other machines.",
-        "Compare inside blocks only, and run at another time of day.",
+        _("The hypervisor gave {share} of the CPU time to other machines.").format(
+            share=percent(share)
+        ),
+        _("Compare inside blocks only, and run at another time of day."),
     )
 
 
@@ -167,21 +197,28 @@ def check_trend(trial: Trial) -> Reason | None:
     return Reason(
         "trend",
         severity(invalid=ratio < at.TREND_INVALID),
-        f"Throughput in the last third of the load was {number(ratio)} times that of the first.",
-        "Take a longer warm-up (bench_load.warmup_s) and look for what slows the host or server.",
+        _("Throughput in the last third of the load was {ratio} times that of the first.").format(
+            ratio=number(ratio)
+        ),
+        _(
+            "Take a longer warm-up (bench_load.warmup_s) and look for what slows the host or "
+            "server."
+        ),
     )
 
 
 def check_listen_queue(trial: Trial) -> Reason | None:
     """The kernel dropped connections (`ListenOverflows`): the client's next try takes a second."""
-    if trial.host_state is None or not trial.host_state.listen_overflows:
+    count = None if trial.host_state is None else trial.host_state.listen_overflows
+    if not count:
         return None
     return Reason(
         "listen_overflows",
         "suspect",
-        f"The listen queue overflowed {trial.host_state.listen_overflows:,} times; clients tried "
-        "again after a second or more.",
-        "Raise the backlog knob above bench_load.connections.",
+        _(
+            "The listen queue overflowed {count} times; clients tried again after a second or more."
+        ).format(count=f"{count:,}"),
+        _("Raise the backlog knob above bench_load.connections."),
     )
 
 
@@ -193,8 +230,10 @@ def check_workers(trial: Trial) -> Reason | None:
     return Reason(
         "workers",
         "suspect",
-        f"{service.workers_seen} workers ran where {service.workers_expected} were asked for.",
-        "Compare effective.json in the trial's folder with the profile's knobs.",
+        _("{seen} workers ran where {expected} were asked for.").format(
+            seen=service.workers_seen, expected=service.workers_expected
+        ),
+        _("Compare effective.json in the trial's folder with the profile's knobs."),
     )
 
 
@@ -208,8 +247,8 @@ def check_swap(trial: Trial) -> Reason | None:
     return Reason(
         "swap",
         severity(invalid=swap > whole * at.SWAP_RATIO_INVALID),
-        f"{number(swap / 2**20)} MiB of the server were swapped out.",
-        "Ask for fewer workers or threads, or take a larger host.",
+        _("{swap} MiB of the server were swapped out.").format(swap=number(swap / 2**20)),
+        _("Ask for fewer workers or threads, or take a larger host."),
     )
 
 
@@ -224,8 +263,8 @@ def check_memory_coverage(trial: Trial) -> Reason | None:
     return Reason(
         "memory_coverage",
         "suspect",
-        f"Memory was sampled during {percent(coverage)} of the load only.",
-        "Take longer trials (bench_load.duration_s) or sample more often (bench_timing).",
+        _("Memory was sampled during {share} of the load only.").format(share=percent(coverage)),
+        _("Take longer trials (bench_load.duration_s) or sample more often (bench_timing)."),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from collect.checks import thresholds as at
 from collect.checks.reasons import Reason, number, severity
+from collect.lang import _
 
 if TYPE_CHECKING:
     from collect.checks.figures import Figures
@@ -31,9 +32,15 @@ def check_little(figures: Figures) -> Reason | None:
     return Reason(
         "little",
         severity(invalid=excess > at.LITTLE_INVALID),
-        f"{figures.open_connections:,} connections at {number(figures.rps or 0)} req/s ought to "
-        f"wait {number(ratio)} times as long as the latency measured.",
-        "See whether the server serves all connections at once: some starve, or time out.",
+        _(
+            "{connections} connections at {rate} req/s ought to wait {ratio} times as long as the "
+            "latency measured."
+        ).format(
+            connections=f"{figures.open_connections:,}",
+            rate=number(figures.rps or 0),
+            ratio=number(ratio),
+        ),
+        _("See whether the server serves all connections at once: some starve, or time out."),
     )
 
 
@@ -53,9 +60,11 @@ def check_stalls(figures: Figures) -> Reason | None:
     return Reason(
         "long_stalls",
         "suspect",
-        "Some requests stalled: wrk corrects for that, and states a mean latency "
-        f"{number(1 / ratio)} times as long as the requests took.",
-        "Look at p99 and the maximum instead of the mean; take longer trials on a quieter host.",
+        _(
+            "Some requests stalled: wrk corrects for that, and states a mean latency {ratio} times "
+            "as long as the requests took."
+        ).format(ratio=number(1 / ratio)),
+        _("Look at p99 and the maximum instead of the mean; take longer trials on a quieter host."),
     )
 
 
@@ -66,6 +75,9 @@ def check_no_latency(figures: Figures) -> Reason | None:
     return Reason(
         "no_latency",
         "suspect",
-        "wrk measured no latency, so its figures cannot be checked against each other.",
-        "Raise the time-out (bench_load.timeout_s, wrk --timeout): wrk drops each sample above it.",
+        _("wrk measured no latency, so its figures cannot be checked against each other."),
+        _(
+            "Raise the time-out (bench_load.timeout_s, wrk --timeout): wrk drops each sample "
+            "above it."
+        ),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from collect.checks import little
 from collect.checks import thresholds as at
 from collect.checks.reasons import Reason, number, percent, severity
+from collect.lang import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +26,8 @@ def check_failure(figures: Figures) -> Reason | None:
     return Reason(
         "load_failed",
         "invalid",
-        f"wrk made no load: {figures.failure.rstrip('.')}.",
-        "See whether the server listens at that address, and run again.",
+        _("wrk made no load: {failure}.").format(failure=figures.failure.rstrip(".")),
+        _("See whether the server listens at that address, and run again."),
     )
 
 
@@ -37,8 +38,8 @@ def check_no_throughput(figures: Figures) -> Reason | None:
     return Reason(
         "cut_off",
         "invalid",
-        "The text holds neither the number of requests nor the requests per second.",
-        "Take the whole output, down to Transfer/sec.",
+        _("The text holds neither the number of requests nor the requests per second."),
+        _("Take the whole output, down to Transfer/sec."),
     )
 
 
@@ -53,8 +54,8 @@ def check_no_requests(figures: Figures) -> Reason | None:
     return Reason(
         "no_requests",
         "invalid",
-        "Not one request was answered.",
-        "See whether the server hangs under load; its journal is in the trial's folder.",
+        _("Not one request was answered."),
+        _("See whether the server hangs under load; its journal is in the trial's folder."),
     )
 
 
@@ -66,8 +67,10 @@ def check_connect(figures: Figures) -> Reason | None:
     return Reason(
         "connections_lost",
         severity(invalid=lost > opened * at.LOST_CONNECTIONS_INVALID),
-        f"{lost:,} times wrk could not open one of its {opened:,} connections, and gave it up.",
-        "See whether the host ran out of ports or file handles, or the server went away.",
+        _(
+            "{lost} times wrk could not open one of its {opened} connections, and gave it up."
+        ).format(lost=f"{lost:,}", opened=f"{opened:,}"),
+        _("See whether the host ran out of ports or file handles, or the server went away."),
     )
 
 
@@ -83,8 +86,10 @@ def check_refused(figures: Figures) -> Reason | None:
     return Reason(
         "connections_refused",
         "invalid",
-        f"New connections were refused under load ({write:,} write errors).",
-        "See in the server's log why it died or restarted.",
+        _("New connections were refused under load ({write} write errors).").format(
+            write=f"{write:,}"
+        ),
+        _("See in the server's log why it died or restarted."),
     )
 
 
@@ -101,8 +106,10 @@ def check_broken(figures: Figures) -> Reason | None:
     return Reason(
         "broken_connections",
         severity(invalid=broken > requests * at.CLOSED_RATIO_MAX),
-        f"{broken:,} connections broke while {requests:,} requests were answered.",
-        "Look in the server's log for workers that die, are replaced or cut connections.",
+        _("{broken} connections broke while {requests} requests were answered.").format(
+            broken=f"{broken:,}", requests=f"{requests:,}"
+        ),
+        _("Look in the server's log for workers that die, are replaced or cut connections."),
     )
 
 
@@ -114,8 +121,8 @@ def check_status(figures: Figures) -> Reason | None:
     return Reason(
         "error_status",
         severity(invalid=share > at.STATUS_RATIO_INVALID),
-        f"{percent(min(share, 1))} of the answers had an error status.",
-        "Find the error in the server's journal; an error page is no answer.",
+        _("{share} of the answers had an error status.").format(share=percent(min(share, 1))),
+        _("Find the error in the server's journal; an error page is no answer."),
     )
 
 
@@ -129,12 +136,17 @@ def check_timeouts(figures: Figures) -> Reason | None:
     if not late:
         return None
     requests = max(figures.requests or 0, late)
-    limit = "wrk's time-out" if figures.timeout_s is None else f"{figures.timeout_s:g} s"
+    if figures.timeout_s is None:
+        seen = _(
+            "{late} requests took longer than wrk's time-out; wrk left them out of its latency."
+        )
+    else:
+        seen = _("{late} requests took longer than {limit} s; wrk left them out of its latency.")
     return Reason(
         "timeouts",
         severity(invalid=late > requests * at.TIMEOUT_RATIO_INVALID),
-        f"{late:,} requests took longer than {limit}; wrk left them out of its latency.",
-        "Raise the time-out (bench_load.timeout_s, wrk --timeout) or lower the connections.",
+        seen.format(late=f"{late:,}", limit=f"{figures.timeout_s or 0:g}"),
+        _("Raise the time-out (bench_load.timeout_s, wrk --timeout) or lower the connections."),
     )
 
 
@@ -147,27 +159,30 @@ def check_impossible(figures: Figures) -> Reason | None:
         ("p90", latency.p90),
         ("p99", latency.p99),
         ("p99.9", latency.p999),
-        ("maximum", latency.max),
+        (_("maximum"), latency.max),
     ]
     known = [(name, value) for name, value in rising if value is not None]
     pairs = list(zip(known, known[1:]))  # noqa: B905, RUF007 - pairwise; 3.10 reads both
     if latency.mean is not None and latency.max is not None:
-        pairs.append((("mean", latency.mean), ("maximum", latency.max)))
+        pairs.append(((_("mean"), latency.mean), (_("maximum"), latency.max)))
     wrong = [
-        f"its {low_name} latency is above its {high_name}"
+        _("its {low} latency is above its {high}").format(low=low_name, high=high_name)
         for (low_name, low), (high_name, high) in pairs
         if low > high * (1 + at.ORDER_TOLERANCE)
     ]
     if requests is not None:
-        counts = (("error answers", figures.status_errors), ("time-outs", figures.timeouts))
-        wrong += [f"it has more {name} than answers" for name, n in counts if (n or 0) > requests]
+        counts = (
+            (_("it has more error answers than answers"), figures.status_errors),
+            (_("it has more time-outs than answers"), figures.timeouts),
+        )
+        wrong += [said for said, count in counts if (count or 0) > requests]
     if not wrong:
         return None
     return Reason(
         "impossible_figures",
         "invalid",
-        f"No run of wrk gives these figures: {wrong[0]}.",
-        "Take the output as wrk printed it, one run at a time.",
+        _("No run of wrk gives these figures: {wrong}.").format(wrong=wrong[0]),
+        _("Take the output as wrk printed it, one run at a time."),
     )
 
 
@@ -182,9 +197,15 @@ def check_rate(figures: Figures) -> Reason | None:
     return Reason(
         "rate_mismatch",
         "invalid",
-        f"{requests:,} requests in {duration_s:g} s are {number(expected)} req/s, but "
-        f"{number(rps)} are stated.",
-        "Take the output as wrk printed it, one run at a time.",
+        _(
+            "{requests} requests in {duration_s} s are {expected} req/s, but {stated} are stated."
+        ).format(
+            requests=f"{requests:,}",
+            duration_s=f"{duration_s:g}",
+            expected=number(expected),
+            stated=number(rps),
+        ),
+        _("Take the output as wrk printed it, one run at a time."),
     )
 
 
@@ -198,8 +219,10 @@ def check_closed(figures: Figures) -> Reason | None:
     return Reason(
         "closed_connections",
         "suspect",
-        f"The server closed its connection after {percent(min(share, 1))} of the answers.",
-        "Switch keep-alive on (keepalive_s), or compare only with servers that close as well.",
+        _("The server closed its connection after {share} of the answers.").format(
+            share=percent(min(share, 1))
+        ),
+        _("Switch keep-alive on (keepalive_s), or compare only with servers that close as well."),
     )
 
 
@@ -213,8 +236,10 @@ def check_duration(figures: Figures) -> Reason | None:
     return Reason(
         "duration_off",
         "suspect",
-        f"wrk ran for {number(figures.duration_s)} s where {figures.asked_s:g} s were asked for.",
-        "Let wrk run to its end, on a host that is not overloaded and whose clock stays.",
+        _("wrk ran for {duration_s} s where {asked_s} s were asked for.").format(
+            duration_s=number(figures.duration_s), asked_s=f"{figures.asked_s:g}"
+        ),
+        _("Let wrk run to its end, on a host that is not overloaded and whose clock stays."),
     )
 
 
@@ -225,8 +250,10 @@ def check_missing(figures: Figures) -> Reason | None:
     return Reason(
         "missing_figures",
         "suspect",
-        f"The text does not give {_join(figures.missing)}, so not every check could be made.",
-        "Take the whole output, from `Running … test @ …` down to Transfer/sec.",
+        _("The text does not give {figures}, so not every check could be made.").format(
+            figures=_join(figures.missing)
+        ),
+        _("Take the whole output, from `Running … test @ …` down to Transfer/sec."),
     )
 
 
@@ -252,4 +279,8 @@ CHECKS: tuple[Callable[[Figures], Reason | None], ...] = (
 
 
 def _join(names: tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    # What a text may lack is named by the parser, and translated here.
+    own = [_(name) for name in names]
+    if len(own) == 1:
+        return own[0]
+    return _("{names} and {last}").format(names=_(", ").join(own[:-1]), last=own[-1])

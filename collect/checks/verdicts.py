@@ -9,6 +9,7 @@ from collect.checks import host, load
 from collect.checks import thresholds as at
 from collect.checks.figures import trial_figures
 from collect.checks.reasons import Reason, Verdict, conclude, number
+from collect.lang import _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,9 +61,11 @@ def _flag(canary_s: float | None, usual_s: float | None) -> Reason | None:
     return Reason(
         "canary",
         "suspect",
-        f"A fixed piece of work just before the load took {number(ratio)} times as long as it "
-        "usually does in this run.",
-        "Compare this trial with those of its own block only: the host was throttled or shared.",
+        _(
+            "A fixed piece of work just before the load took {ratio} times as long as it usually "
+            "does in this run."
+        ).format(ratio=number(ratio)),
+        _("Compare this trial with those of its own block only: the host was throttled or shared."),
     )
 
 

@@ -10,9 +10,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from collect.cli.language import language_of
 from collect.cli.output import one_line
 from collect.cli.registry import build_parser
 from collect.errors import ServerbenchError
+from collect.lang import speaking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     options = build_parser().parse_args(arguments)
     try:
-        status: int = options.run(options)
+        with speaking(language_of(options)):
+            status: int = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (`| head`) has seen enough. Python would complain again while it shuts down.

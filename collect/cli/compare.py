@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from collect.changes import compare_runs
+from collect.cli.language import add_language
 from collect.cli.output import write
 from collect.cli.places import LATEST, find_run
 from collect.model import dumps
@@ -39,6 +40,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--allow-different", action="store_true", help="compare all the same, with a warning each"
     )
+    add_language(command)
     command.set_defaults(run=run)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collect.cli.registry import Commands
+    from collect.report.text import Noun
 
 PLAYBOOK = "playbooks/examine_hosts.yml"
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -65,9 +66,8 @@ def _sum(findings: Sequence[Finding]) -> str:
     )
     if not fails and not warns:
         return "fit for a run"
-    counted = [
-        number(count, word) for count, word in ((fails, "fail"), (warns, "warning")) if count
-    ]
+    found: tuple[tuple[int, Noun], ...] = ((fails, "fail"), (warns, "warning"))
+    counted = [number(count, word) for count, word in found if count]
     return f"{'not fit' if fails else 'fit'} for a run: {', '.join(counted)}"
 
 

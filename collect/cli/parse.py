@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collect.cli.language import add_language
 from collect.cli.output import write
 from collect.errors import DataError
 from collect.report.parsed import parse_sources, render_parsed_json, render_parsed_table
@@ -24,6 +25,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("files", metavar="FILE", nargs="+", help="a text; - reads stdin")
     command.add_argument("--format", choices=["table", "json"], default="table")
+    add_language(command)
     command.set_defaults(run=run)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collect.cli.language import add_language
 from collect.cli.output import write, write_file
 from collect.cli.places import LATEST, find_run
 from collect.report import (
@@ -51,6 +52,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--raw", action="store_true", help="terminal: what wrk printed, not a row a trial"
     )
+    add_language(command)
     command.set_defaults(run=run)
 
 

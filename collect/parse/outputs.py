@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from collect.checks import Figures
 from collect.errors import DataError
+from collect.lang import N_
 from collect.model import Latency
 from collect.parse.command import Command, find_command
 from collect.parse.lines import STEPS, Line, split
@@ -257,9 +258,9 @@ def _latency(draft: _Draft) -> Latency:
 
 def _missing(draft: _Draft, command: Command) -> tuple[str, ...]:
     known = {
-        "the connections": "shape" in draft.seen or command.connections is not None,
-        "the latency": "latency" in draft.seen,
-        "the number of requests": "total" in draft.seen,
-        "the requests per second": "rate" in draft.seen,
+        N_("the connections"): "shape" in draft.seen or command.connections is not None,
+        N_("the latency"): "latency" in draft.seen,
+        N_("the number of requests"): "total" in draft.seen,
+        N_("the requests per second"): "rate" in draft.seen,
     }
     return tuple(name for name, is_known in known.items() if not is_known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from collect.lang import _, ngettext, sentences
 from collect.report import text
 
 if TYPE_CHECKING:
@@ -26,19 +27,22 @@ def answer(plan: Plan, endpoints: Sequence[EndpointReport], *, is_whole: bool) -
         is_whole: whether every trial is here.
     """
     if not any(row.median for part in endpoints for row in part.rps.rows):
-        return "No trial has given figures yet."
+        return _("No trial has given figures yet.")
     compared = [part for part in endpoints if _tiers(part.rps)]
     if not compared:
         return _without_pairs(endpoints)
     if plan.order == "sequential":
-        said = " ".join(_first_of_sequential(part) for part in compared)
-        return (
-            f"Nobody can be called fastest: the trials ran in sequential order, so a difference "
-            f"may be the hour's and not the server's. {said}"
+        return sentences(
+            _(
+                "Nobody can be called fastest: the trials ran in sequential order, so a difference "
+                "may be the hour's and not the server's."
+            ),
+            *(_first_of_sequential(part) for part in compared),
         )
-    said = " ".join(_sentence(part, plan.stopping.gap) for part in compared)
-    so_far = "" if is_whole else "So far: "
-    return f"{so_far}{said}{_read_first(compared)}{_not_compared(endpoints)}"
+    said = sentences(*(_sentence(part, plan.stopping.gap) for part in compared))
+    if not is_whole:
+        said = _("So far: {said}").format(said=said)
+    return sentences(said, _read_first(compared), _not_compared(endpoints))
 
 
 def _without_pairs(endpoints: Sequence[EndpointReport]) -> str:
@@ -48,14 +52,19 @@ def _without_pairs(endpoints: Sequence[EndpointReport]) -> str:
     if len(found) > 1:
         # Mostly one reason for all of them: too few blocks.
         notes = (part.rps.ranking.note for part in endpoints)
-        return f"Nobody can be called fastest yet. {next((note for note in notes if note), '')}"
+        note = next((note for note in notes if note), "")
+        return sentences(_("Nobody can be called fastest yet."), note)
     figures = [
-        f"{text.figure(row.median)} req/s on {text.one_line(part.endpoint.name)}"
+        _("{figure} req/s on {endpoint}").format(
+            figure=text.figure(row.median), endpoint=text.one_line(part.endpoint.name)
+        )
         for part in endpoints
         for row in part.rps.rows
         if row.median is not None
     ]
-    return f"{text.one_line(found.pop())}: {', '.join(figures)}; nothing to compare it with."
+    return _("{variant}: {figures}; nothing to compare it with.").format(
+        variant=text.one_line(found.pop()), figures=text.clauses(figures)
+    )
 
 
 def _tiers(table: Table) -> list[list[Row]]:
@@ -69,26 +78,50 @@ def _tiers(table: Table) -> list[list[Row]]:
 
 def _sentence(part: EndpointReport, gap: float | None) -> str:
     first, *others = _tiers(part.rps)
-    on = f"On {text.one_line(part.endpoint.name)}"
+    endpoint = text.one_line(part.endpoint.name)
     if len(first) > 1:
         rest = sum(map(len, others))
+        tied = _tied(part.rps, first, gap, is_everybody=not rest)
         if not rest:
-            return f"{on} {_tied(part.rps, first, gap, is_everybody=True)}."
-        than = _id(others[0][0]) if rest == 1 else f"the other {rest}"
-        return f"{on} {_tied(part.rps, first, gap)}; each of them is faster than {than}."
+            return _("On {endpoint} {tied}.").format(endpoint=endpoint, tied=tied)
+        if rest == 1:
+            return _("On {endpoint} {tied}; each of them is faster than {variant}.").format(
+                endpoint=endpoint, tied=tied, variant=_id(others[0][0])
+            )
+        return _("On {endpoint} {tied}; each of them is faster than the other {count}.").format(
+            endpoint=endpoint, tied=tied, count=rest
+        )
     # The order inside a tier means nothing: the closest is who the winner must be held against.
     nearest = min(others[0], key=lambda row: abs(math.log(row.behind.ratio)) if row.behind else 0.0)
-    ratio = f"{text.interval(nearest.behind)} " if nearest.behind else "ahead of "
-    which = "the next tier" if len(others[0]) == 1 else f"the closest of the {len(others[0])} next"
-    return f"{on} {_id(first[0])} is fastest: {ratio}{_id(nearest)}, {which}."
+    if len(others[0]) == 1:
+        if nearest.behind:
+            said = _("On {endpoint} {best} is fastest: {ratio} {next}, the next tier.")
+        else:
+            said = _("On {endpoint} {best} is fastest: ahead of {next}, the next tier.")
+    elif nearest.behind:
+        said = _(
+            "On {endpoint} {best} is fastest: {ratio} {next}, the closest of the {count} next."
+        )
+    else:
+        said = _(
+            "On {endpoint} {best} is fastest: ahead of {next}, the closest of the {count} next."
+        )
+    return said.format(
+        endpoint=endpoint,
+        best=_id(first[0]),
+        ratio=text.interval(nearest.behind),
+        next=_id(nearest),
+        count=len(others[0]),
+    )
 
 
 def _first_of_sequential(part: EndpointReport) -> str:
     first = _tiers(part.rps)[0]
-    on = f"On {text.one_line(part.endpoint.name)}"
     if len(first) > 1:
-        return f"{on} the best figures tie even so."
-    return f"{on} the highest figure is {_id(first[0])}'s."
+        said = _("On {endpoint} the best figures tie even so.")
+    else:
+        said = _("On {endpoint} the highest figure is {best}'s.")
+    return said.format(endpoint=text.one_line(part.endpoint.name), best=_id(first[0]))
 
 
 def _tied(
@@ -96,30 +129,37 @@ def _tied(
 ) -> str:
     ids = {row.variant.id for row in rows}
     between = [pair for pair in table.ranking.pairs if {pair.a, pair.b} <= ids]
+    which = _("all {count} variants").format(count=len(rows)) if is_everybody else _names(rows)
     if any(pair.state == "separated" for pair in between):
         # The ends of a chain may be told apart; no line can be drawn through its middle.
-        which = f"all {len(rows)} variants" if is_everybody else _names(rows)
-        return f"{which} share the first tier, because no clean line runs between them"
+        return _("{which} share the first tier, because no clean line runs between them").format(
+            which=which
+        )
     if between and all(pair.state == "within_gap" for pair in between):
-        which = f"all {len(rows)} variants" if is_everybody else _names(rows)
-        return f"{which} lie within {text.percent(gap)} of each other"
+        return _("{which} lie within {gap} of each other").format(
+            which=which, gap=text.percent(gap)
+        )
     if is_everybody:
-        return f"no two of the {len(rows)} variants can be told apart"
-    return f"{_names(rows)} can't be told apart"
+        return _("no two of the {count} variants can be told apart").format(count=len(rows))
+    return _("{which} can't be told apart").format(which=which)
 
 
 def _read_first(endpoints: Sequence[EndpointReport]) -> str:
     """Point at the marks of whoever is called fastest."""
     winners = [tier[0] for part in endpoints if len(tier := _tiers(part.rps)[0]) == 1]
     marks = sorted({mark for row in winners for mark in row.marks})
-    return f" Read mark{'s' if len(marks) > 1 else ''} {', '.join(marks)} first." if marks else ""
+    if not marks:
+        return ""
+    return ngettext("Read mark {marks} first.", "Read marks {marks} first.", len(marks)).format(
+        marks=text.comma(marks)
+    )
 
 
 def _not_compared(endpoints: Sequence[EndpointReport]) -> str:
     names = dict.fromkeys(
         _id(row) for part in endpoints for row in part.rps.rows if row.tier is None
     )
-    return f" Not compared everywhere: {_join([*names])}." if names else ""
+    return _("Not compared everywhere: {names}.").format(names=_join([*names])) if names else ""
 
 
 def _names(rows: Sequence[Row]) -> str:
@@ -128,8 +168,10 @@ def _names(rows: Sequence[Row]) -> str:
 
 def _join(names: Sequence[str]) -> str:
     if len(names) > _NAMED:
-        return f"{', '.join(names[: _NAMED - 1])} and {len(names) - _NAMED + 1} more"
-    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+        return _("{names} and {count} more").format(
+            names=text.comma(names[: _NAMED - 1]), count=len(names) - _NAMED + 1
+        )
+    return text.both(names)
 
 
 def _id(row: Row) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collect.lang import _
 from collect.report import text
 
 if TYPE_CHECKING:
@@ -18,29 +19,37 @@ def cautions(host: HostRun, endpoints: Sequence[EndpointReport]) -> tuple[str, .
     found = []
     if host.changed_facts:
         found.append(
-            f"The host changed during the run: compare host.json with "
-            f"{', '.join(map(text.one_line, host.changed_facts))}, and take a new run id."
+            _(
+                "The host changed during the run: compare host.json with {files}, and take a new "
+                "run id."
+            ).format(files=text.comma([text.one_line(name) for name in host.changed_facts]))
         )
     if host.blocks == 1:
         found.append(
-            f"One block of {host.plan.load.duration_s:g} s trials: there is no interval, and the "
-            "order below may be chance."
+            _(
+                "One block of {duration_s} s trials: there is no interval, and the order below may "
+                "be chance."
+            ).format(duration_s=f"{host.plan.load.duration_s:g}")
         )
     elif any(_has_stray(part) for part in endpoints):
         found.append(
-            "Rows with a question mark share too few blocks with the others to be compared."
+            _("Rows with a question mark share too few blocks with the others to be compared.")
         )
     if host.plan.order == "sequential":
         found.append(
-            "Sequential order: what differs below may be the hour's and not the server's, because "
-            "a slow half hour of the host falls on one server alone. Intervals do not know of it. "
-            "Do not conclude from these tiers; bench_order: interleaved can tell."
+            _(
+                "Sequential order: what differs below may be the hour's and not the server's, "
+                "because a slow half hour of the host falls on one server alone. Intervals do not "
+                "know of it. Do not conclude from these tiers; bench_order: interleaved can tell."
+            )
         )
     workers = {variant.workers for variant in host.plan.variants}
     if len(workers) > 1:
         found.append(
-            f"The worker budgets differ ({min(workers)} to {max(workers)} workers): "
-            "this compares configurations, not servers."
+            _(
+                "The worker budgets differ ({fewest} to {most} workers): this compares "
+                "configurations, not servers."
+            ).format(fewest=min(workers), most=max(workers))
         )
     return tuple(found)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from collect.changes.differences import Difference
 from collect.changes.figures import MIN_SHARED
+from collect.lang import N_, _, ngettext, sentences
 from collect.report import text
+from collect.report.lines import wrap
+from collect.report.words import titled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,46 +21,56 @@ if TYPE_CHECKING:
 WIDTH = 80
 
 _METRICS = {
-    "rps": ("requests per second", "req/s", 1.0),
-    "p99_ms": ("latency, 99th percentile", "ms", 1.0),
-    "pss_peak_bytes": ("peak memory (PSS)", "MiB", 2.0**20),
-    "cpu_s_per_request": ("CPU per request", "ms", 1e-3),
+    "rps": (N_("requests per second"), "req/s", 1.0),
+    "p99_ms": (N_("latency, 99th percentile"), "ms", 1.0),
+    "pss_peak_bytes": (N_("peak memory (PSS)"), "MiB", 2.0**20),
+    "cpu_s_per_request": (N_("CPU per request"), "ms", 1e-3),
 }
-_DRIFT = "host's own drift"
-_COMMON = "common to all"
-_SHORT = "A and B: geometric means over blocks. B/A: below 1, B has less; 95 %: its interval."
-_CAVEAT = (
+_DRIFT = N_("host's own drift")
+_COMMON = N_("common to all")
+_SHORT = N_("A and B: geometric means over blocks. B/A: below 1, B has less; 95 %: its interval.")
+_CAVEAT = N_(
     "The intervals cover the noise inside each run. A host that was faster or slower all through "
     "one of the two runs cannot be told from a change of a server, unless it shows in all "
-    f"variants: “{_DRIFT}” is the median change of all. "
+    "variants: “{drift}” is the median change of all."
 )
-_OTHERS = (
+_OTHERS = N_(
     "“Against the others” is a variant's change over that median, with an interval from inside the "
     "blocks; it holds while fewer than half of them changed. What all variants share (the app, its "
-    "data, system settings) moves the drift, too. "
+    "data, system settings) moves the drift, too."
 )
-_TOO_FEW = (
-    f"With fewer than {MIN_SHARED} variants in both runs nobody can say whether the host or a "
-    "server changed. "
+_TOO_FEW = N_(
+    "With fewer than {fewest} variants in both runs nobody can say whether the host or a server "
+    "changed."
 )
-_REMEDY = "To be sure, measure both settings as two variants of one run."
-_HOLM = (
+_REMEDY = N_("To be sure, measure both settings as two variants of one run.")
+_HOLM = N_(
     "Intervals hold for all variants of a table at once (Welch's t test of logarithms, Holm's "
     "method): a table without any true change shows one in at most 1 case of 20. One that ends at "
     "1.00 does not hold it if its variant is named as changed."
 )
-_ONE_BLOCK = (
+_ONE_BLOCK = N_(
     "One block gives no interval, and so no verdict; three blocks in each run are the least that "
     "say something: -e bench_blocks=3."
 )
+_SAME = N_("no change to speak of")
+_STATES = {
+    "lower": N_("lower"),
+    "higher": N_("higher"),
+    "no_change": _SAME,
+}
 _MAX_RATIO, _MIN_RATIO = 1000, 0.001
 
 
 def render_refusal(changes: Changes) -> str:
     """Name each difference on one line."""
     count = len(changes.differences)
-    things = "1 thing" if count == 1 else f"{count} things"
-    lines = [f"the runs differ in {things}; --allow-different compares them all the same"]
+    head = ngettext(
+        "the runs differ in {count} thing; --allow-different compares them all the same",
+        "the runs differ in {count} things; --allow-different compares them all the same",
+        count,
+    )
+    lines = [head.format(count=count)]
     lines += [f"  {_difference(difference)}" for difference in changes.differences]
     return "\n".join(lines) + "\n"
 
@@ -99,42 +111,53 @@ def render_changes_markdown(changes: Changes) -> str:
 
 
 def _preamble(changes: Changes) -> Iterator[str]:
-    yield f"From run A, {text.one_line(changes.run_a)}, to run B, {text.one_line(changes.run_b)}"
+    yield _("From run A, {run_a}, to run B, {run_b}").format(
+        run_a=text.one_line(changes.run_a), run_b=text.one_line(changes.run_b)
+    )
     for difference in changes.differences:
         yield f"! {_difference(difference)}"
     if changes.differences:
-        yield (
-            f"! A change may come from {'that' if len(changes.differences) == 1 else 'those'} "
-            "as well as from a server."
+        warning = ngettext(
+            "A change may come from that as well as from a server.",
+            "A change may come from those as well as from a server.",
+            len(changes.differences),
         )
+        yield f"! {warning}"
     for note in changes.notes:
         yield f"! {_whole(note)}"
 
 
 def _host_head(host: HostChanges) -> list[str]:
-    used = [f"{run}: {_used(one)}" for run, one in (("A", host.a), ("B", host.b))]
+    used = [titled(run, _used(one)) for run, one in (("A", host.a), ("B", host.b))]
     notes = [f"! {_whole(note)}" for note in host.notes]
     return ["", text.one_line(host.name), *used, *notes]
 
 
 def _used(used: Used) -> str:
-    blocks = "1 block" if used.blocks == 1 else f"{used.blocks} blocks"
     valid = used.trials - used.invalid
-    return f"{text.one_line(used.host)}, {blocks}, {used.order}, {text.count(valid)} trials used"
+    return _("{host}, {blocks}, {order}, {trials} trials used").format(
+        host=text.one_line(used.host),
+        blocks=text.number(used.blocks, "block"),
+        order=_(text.ORDERS[used.order]),
+        trials=text.count(valid),
+    )
 
 
 def _title(table: Table) -> str:
-    words, unit, _ = _METRICS[table.metric]
-    better = "higher" if table.higher_is_better else "lower"
-    return f"{text.one_line(table.endpoint)}: {words}, {unit}; {better} is better"
+    words, unit, _scale = _METRICS[table.metric]
+    if table.higher_is_better:
+        title = _("{endpoint}: {metric}, {unit}; higher is better")
+    else:
+        title = _("{endpoint}: {metric}, {unit}; lower is better")
+    return title.format(endpoint=text.one_line(table.endpoint), metric=_(words), unit=unit)
 
 
 def _columns(table: Table) -> list[str]:
     has_relative = any(row.relative for row in table.rows)
     room = 20 if has_relative else 42
     rows = [_cells(table, row, has_relative=has_relative) for row in table.rows]
-    head = ["", "A", "B", "B/A", "95 %", *(["others", "95 %"] if has_relative else [])]
-    head[0] = "variant"
+    head = ["", "A", "B", "B/A", "95 %", *([_("others"), "95 %"] if has_relative else [])]
+    head[0] = _("variant")
     if table.drift is not None:
         drift = [_drift_name(table), "", "", _ratio(table.drift), ""]
         rows.append([*drift, *(["", ""] if has_relative else [])])
@@ -148,13 +171,16 @@ def _columns(table: Table) -> list[str]:
             name = ""
         widths = (8, 8, 7, 14, 8, 14)
         line = name + " " * (name_width - cell_len(name))
-        line += "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
+        line += "".join(
+            " " * (width - cell_len(cell)) + cell
+            for cell, width in zip(cells, widths, strict=False)
+        )
         lines.append(line.rstrip())
     return lines
 
 
 def _cells(table: Table, row: Row, *, has_relative: bool) -> list[str]:
-    _, _, unit = _METRICS[table.metric]
+    unit = _METRICS[table.metric][2]
     cells = [
         text.one_line(row.variant),
         *(text.figure(None if x is None else x / unit) for x in (row.a, row.b)),
@@ -180,14 +206,15 @@ def _ratio(value: float) -> str:
 
 def _drift_name(table: Table) -> str:
     # Memory has no speed.
-    return _COMMON if table.metric == "pss_peak_bytes" else _DRIFT
+    is_memory = table.metric == "pss_peak_bytes"
+    return _(_COMMON) if is_memory else _(_DRIFT)
 
 
 def _markdown_table(table: Table) -> Iterator[str]:
     has_relative = any(row.relative for row in table.rows)
-    head = ["variant", "A", "B", "B/A", "95 %", "change"]
+    head = [_("variant"), "A", "B", "B/A", "95 %", _("change")]
     if has_relative:
-        head += ["against the others", "95 %", "change"]
+        head += [_("against the others"), "95 %", _("change")]
     yield f"| {' | '.join(head)} |"
     yield f"| :--- |{' ---: |' * (len(head) - 1)}"
     for row in table.rows:
@@ -204,20 +231,25 @@ def _markdown_table(table: Table) -> Iterator[str]:
 def _state(change: Change | None) -> str:
     if change is None or change.state == "unknown":
         return text.UNKNOWN
-    return "no change to speak of" if change.state == "no_change" else change.state
+    return _(_STATES[change.state])
 
 
 def _sentences(table: Table) -> Iterator[str]:
-    yield from _verdicts(table, "", [(row.variant, row.change) for row in table.rows])
+    changes = [(row.variant, row.change) for row in table.rows]
+    if said := _verdicts(table, changes):
+        yield _("{verdicts}.").format(verdicts=said[0].upper() + said[1:])
+    if unknown := [name for name, change in changes if change and change.state == "unknown"]:
+        yield _("No interval, as a run has only one block of it: {names}.").format(
+            names=_names(unknown)
+        )
     if nothing := [row.variant for row in table.rows if row.change is None]:
-        yield f"No figure in one of the runs: {_names(nothing)}."
-    relative = [(row.variant, row.relative) for row in table.rows if row.relative]
-    yield from _verdicts(table, "Against the others: ", relative)
+        yield _("No figure in one of the runs: {names}.").format(names=_names(nothing))
+    if said := _verdicts(table, [(row.variant, row.relative) for row in table.rows]):
+        yield _("Against the others: {verdicts}.").format(verdicts=said)
 
 
-def _verdicts(
-    table: Table, prefix: str, changes: Sequence[tuple[str, Change | None]]
-) -> Iterator[str]:
+def _verdicts(table: Table, changes: Sequence[tuple[str, Change | None]]) -> str:
+    """Say who changed and who did not, in clauses; empty where nobody can tell."""
     by_state: dict[str, list[str]] = {}
     for variant, change in changes:
         if change is not None:
@@ -226,34 +258,41 @@ def _verdicts(
     for state in ("lower", "higher"):
         if state in by_state:
             is_better = (state == "higher") == table.higher_is_better
-            effect = "better" if is_better else "worse"
-            parts.append(f"{state}, so {effect}: {_names(by_state[state])}")
+            parts.append(_effect(state, is_better=is_better).format(names=_names(by_state[state])))
     if same := by_state.get("no_change"):
-        whom = f": {_names(same)}" if len(by_state) > 1 else ""
         if parts and "unknown" not in by_state and len(same) > 1:
-            whom = f": the other {len(same)}"
-        parts.append(f"no change to speak of{whom}")
-    if parts:
-        words = "; ".join(parts) + "."
-        yield prefix + (words if prefix else words[0].upper() + words[1:])
-    if "unknown" in by_state and not prefix:
-        yield f"No interval, as a run has only one block of it: {_names(by_state['unknown'])}."
+            parts.append(_("no change to speak of: the other {count}").format(count=len(same)))
+        elif len(by_state) > 1:
+            parts.append(_("no change to speak of: {names}").format(names=_names(same)))
+        else:
+            parts.append(_(_SAME))
+    return text.semicolon(parts)
+
+
+def _effect(state: str, *, is_better: bool) -> str:
+    if state == "lower":
+        return _("lower, so better: {names}") if is_better else _("lower, so worse: {names}")
+    return _("higher, so better: {names}") if is_better else _("higher, so worse: {names}")
 
 
 def _names(variants: Sequence[str]) -> str:
-    return ", ".join(map(text.one_line, variants))
+    return text.comma([text.one_line(variant) for variant in variants])
 
 
 def _legend(changes: Changes) -> Iterator[str]:
     tables = [table for host in changes.hosts for table in host.tables]
     rows = [row for table in tables for row in table.rows]
-    yield _SHORT
-    has_relative = any(row.relative for row in rows)
-    yield _CAVEAT + (_OTHERS if has_relative else _TOO_FEW if _is_small(tables) else "") + _REMEDY
+    yield _(_SHORT)
+    more = ""
+    if any(row.relative for row in rows):
+        more = _(_OTHERS)
+    elif _is_small(tables):
+        more = _(_TOO_FEW).format(fewest=MIN_SHARED)
+    yield sentences(_(_CAVEAT).format(drift=_(_DRIFT)), more, _(_REMEDY))
     if any(row.change and row.change.low is not None for row in rows):
-        yield _HOLM
+        yield _(_HOLM)
     if any(row.change and row.change.low is None for row in rows):
-        yield _ONE_BLOCK
+        yield _(_ONE_BLOCK)
 
 
 def _is_small(tables: Sequence[Table]) -> bool:
@@ -280,4 +319,4 @@ def _wrap(line: str) -> list[str]:
     """Wrap at 80 columns; what follows a mark or an indent stays under it."""
     indent = "    " if line.startswith("  ") else "  " if line.startswith("! ") else ""
     # Names hold hyphens; half a name is none.
-    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    return wrap(line, WIDTH, later=indent, break_on_hyphens=False) or [""]

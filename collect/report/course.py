@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from collect.lang import N_, _
 from collect.report import text
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from collect.store import HostRun
 
 _ORDERS = {
-    "interleaved": "interleaved; each block holds every variant once, in random order",
-    "sequential": "sequential; one variant after the other, each in its own hour",
+    "interleaved": N_("interleaved; each block holds every variant once, in random order."),
+    "sequential": N_("sequential; one variant after the other, each in its own hour."),
 }
 
 
@@ -42,75 +43,107 @@ def course(
         counts: trials by verdict, every attempt.
     """
     lines = [
-        Line("Order", f"{_ORDERS[host.plan.order]}."),
-        Line("Trials", _trials(host, counts)),
-        Line("End", _end(host)),
+        Line(_("Order"), _(_ORDERS[host.plan.order])),
+        Line(_("Trials"), _trials(host, counts)),
+        Line(_("End"), _end(host)),
     ]
     if twins := [variant.twin_of for variant in host.plan.variants if variant.twin_of is not None]:
-        lines.append(Line("Twin", _twin(twins, endpoints)))
+        lines.append(Line(_("Twin"), _twin(twins, endpoints)))
     # More of a sequential run would be no better than less.
     if host.plan.order == "interleaved":
-        lines += [Line("Closest", said) for part in endpoints if (said := _closest(part))]
+        lines += [Line(_("Closest"), said) for part in endpoints if (said := _closest(part))]
     return tuple(lines)
 
 
 def _trials(host: HostRun, counts: Mapping[VerdictStatus, int]) -> str:
     planned = sum(trial.block <= host.blocks for trial in host.plan.trials)
-    reruns = f" and {text.number(len(host.reruns), 're-run')}" if host.reruns else ""
-    return (
-        f"{planned - len(host.missing)} of {planned}{reruns} are here: {counts.get('valid', 0)} "
-        f"valid, {counts.get('suspect', 0)} suspect, {counts.get('invalid', 0)} invalid."
+    if host.reruns:
+        said = _(
+            "{here} of {planned} and {reruns} are here: {valid} valid, {suspect} suspect, "
+            "{invalid} invalid."
+        )
+    else:
+        said = _(
+            "{here} of {planned} are here: {valid} valid, {suspect} suspect, {invalid} invalid."
+        )
+    return said.format(
+        here=planned - len(host.missing),
+        planned=planned,
+        reruns=text.number(len(host.reruns), "re-run"),
+        valid=counts.get("valid", 0),
+        suspect=counts.get("suspect", 0),
+        invalid=counts.get("invalid", 0),
     )
 
 
 def _end(host: HostRun) -> str:
     plan, decision = host.plan, host.decision
     reason = None if decision is None else decision.reason
-    of_blocks = f"{host.blocks} of {text.number(plan.blocks, 'block')}"
+    of_blocks = _("{done} of {planned}").format(
+        done=host.blocks, planned=text.number(plan.blocks, "block")
+    )
     if reason == "decided":
         gap = plan.stopping.gap
-        within = "" if gap is None else f", or known to lie within {text.percent(gap)}"
-        return f"decided after {of_blocks}: every pair is told apart by req/s{within}."
+        if gap is None:
+            return _("decided after {blocks}: every pair is told apart by req/s.").format(
+                blocks=of_blocks
+            )
+        return _(
+            "decided after {blocks}: every pair is told apart by req/s, or known to lie within "
+            "{gap}."
+        ).format(blocks=of_blocks, gap=text.percent(gap))
     if reason == "time_budget":
         budget = plan.stopping.time_budget_s
-        spent = "" if budget is None else f" of {text.seconds(budget)}"
-        return f"the time budget{spent} was used up after {of_blocks}."
+        if budget is None:
+            return _("the time budget was used up after {blocks}.").format(blocks=of_blocks)
+        return _("the time budget of {budget} was used up after {blocks}.").format(
+            budget=text.seconds(budget), blocks=of_blocks
+        )
     if reason == "all_blocks" or (reason is None and not host.missing):
-        return f"after {of_blocks}, as planned."
+        return _("after {blocks}, as planned.").format(blocks=of_blocks)
     cut = {trial.block for trial in host.missing}
     done = plan.blocks - len(cut) if decision is None else decision.blocks_done
-    return f"not yet: {done} of {plan.blocks} blocks are whole. It goes on, or was cut off."
+    return _("not yet: {done} of {planned} blocks are whole. It goes on, or was cut off.").format(
+        done=done, planned=plan.blocks
+    )
 
 
 def _twin(originals: Sequence[str], endpoints: Sequence[EndpointReport]) -> str:
     found = []
     for part in endpoints:
         gaps = [
-            f"{name} {text.percent(table.ranking.smallest_gap)}{_gap(table.ranking)}"
+            _gap(name, table.ranking)
             for name, table in (
                 ("req/s", part.rps),
-                ("memory", part.memory),
+                (_("memory"), part.memory),
                 ("p99", part.p99),
                 ("CPU", part.cpu),
             )
             if table.ranking.smallest_gap is not None
         ]
         if gaps:
-            found.append(f"{text.one_line(part.endpoint.name)}: {', '.join(gaps)}")
-    names = ", ".join(map(text.one_line, originals))
+            found.append(
+                _("{endpoint}: {gaps}").format(
+                    endpoint=text.one_line(part.endpoint.name), gaps=text.comma(gaps)
+                )
+            )
+    names = text.comma([text.one_line(name) for name in originals])
     if not found:
-        return f"{names} was deployed twice; two valid blocks of both would show the gap."
-    return (
-        f"{names} was deployed twice, and noise alone set the two apart by this much. It is the "
-        f"smallest difference to believe today; closer pairs share a tier. {'; '.join(found)}."
-    )
+        return _("{names} was deployed twice; two valid blocks of both would show the gap.").format(
+            names=names
+        )
+    return _(
+        "{names} was deployed twice, and noise alone set the two apart by this much. It is the "
+        "smallest difference to believe today; closer pairs share a tier. {gaps}."
+    ).format(names=names, gaps=text.semicolon(found))
 
 
-def _gap(ranking: Ranking) -> str:
+def _gap(name: str, ranking: Ranking) -> str:
     """Show the interval of req/s only: four of them make no line that anybody reads."""
+    gap = text.percent(ranking.smallest_gap)
     if ranking.metric != "rps" or len(ranking.twins) != 1:
-        return ""
-    return f" ({text.interval(ranking.twins[0].gap)})"
+        return f"{name} {gap}"
+    return f"{name} {gap} ({text.interval(ranking.twins[0].gap)})"
 
 
 def _closest(part: EndpointReport) -> str | None:
@@ -118,16 +151,21 @@ def _closest(part: EndpointReport) -> str | None:
     if pair is None or pair.ratio is None:
         return None
     first, second = (pair.a, pair.b) if pair.ratio >= 1 else (pair.b, pair.a)
-    return (
-        f"on {text.one_line(part.endpoint.name)} {text.one_line(first)} and "
-        f"{text.one_line(second)}, {text.interval(text.upright(pair))}; {_needed(pair, part)}."
+    return _("on {endpoint} {first} and {second}, {ratio}; {needed}.").format(
+        endpoint=text.one_line(part.endpoint.name),
+        first=text.one_line(first),
+        second=text.one_line(second),
+        ratio=text.interval(text.upright(pair)),
+        needed=_needed(pair, part),
     )
 
 
 def _needed(pair: PairDecision, part: EndpointReport) -> str:
     if pair.blocks_needed:
-        return f"about {text.number(pair.blocks_needed, 'more block')} would decide it"
+        return _("about {more_blocks} would decide it").format(
+            more_blocks=text.number(pair.blocks_needed, "more block")
+        )
     floor = part.rps.ranking.smallest_gap
     if floor is not None and pair.ratio and abs(math.log(pair.ratio)) <= math.log1p(floor):
-        return "closer than the twin's own gap, so more blocks would hardly decide it"
-    return "more blocks would hardly decide it"
+        return _("closer than the twin's own gap, so more blocks would hardly decide it")
+    return _("more blocks would hardly decide it")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from collect.decide.student import t_quantile
 from collect.ladder import RUNGS
+from collect.lang import N_, _, sentences
 from collect.report import text
 
 if TYPE_CHECKING:
@@ -23,23 +24,23 @@ if TYPE_CHECKING:
 
     from collect.model import Endpoint, Plan, Trial, Variant
 
-TITLE = "Where the processor time of a request goes"
-LEGEND = (
+TITLE = N_("Where the processor time of a request goes")
+LEGEND = N_(
     "Processor time of the server's own processes for one request, without wrk, proxies and "
     "databases of their own. Each step is what one rung costs more than the one below it, block by "
     "block, with the 95 % interval of the mean over blocks, for this step alone. A step whose "
     "interval reaches 0 is not told apart from noise."
 )
-HEADS = ("step", "CPU ms", "95 % interval", "share", "up to here")
+HEADS = (N_("step"), N_("CPU ms"), N_("95 % interval"), N_("share"), N_("up to here"))
 
 _ALPHA = 0.05
 _FEWEST_BLOCKS = 2
 _STEPS = {
-    "bare": "the server",
-    "view": "Django's handler",
-    "middleware": "middleware",
+    "bare": N_("the server"),
+    "view": N_("Django's handler"),
+    "middleware": N_("middleware"),
     "django-ninja": "django-ninja",
-    "database": "the database and the view",
+    "database": N_("the database and the view"),
 }
 
 
@@ -105,18 +106,22 @@ def ladders(plan: Plan, used: Iterable[Trial]) -> tuple[Ladder, ...]:
 
 def sentence(ladder: Ladder) -> str:
     """Say where the time goes in one sentence, a step each."""
-    parts = [f"{step.name} {_said(step)}" for step in ladder.steps]
-    listed = ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0]
-    words = (
-        f"{text.one_line(ladder.variant)}: of {text.figure(ladder.total_ms)} ms of processor time "
-        f"a request on {text.one_line(ladder.top)}, {listed}."
-    )
+    words = [
+        _("{variant}: of {total} ms of processor time a request on {top}, {steps}.").format(
+            variant=text.one_line(ladder.variant),
+            total=text.figure(ladder.total_ms),
+            top=text.one_line(ladder.top),
+            steps=text.both([_said(step) for step in ladder.steps]),
+        )
+    ]
     if ladder.blocks < _FEWEST_BLOCKS:
-        words += " From one block, so nobody can say how sure that is."
+        words.append(_("From one block, so nobody can say how sure that is."))
     if ladder.missing:
-        names = ", ".join(map(text.one_line, ladder.missing))
-        words += f" Without a figure, and so part of the step above: {names}."
-    return words
+        names = text.comma([text.one_line(name) for name in ladder.missing])
+        words.append(
+            _("Without a figure, and so part of the step above: {names}.").format(names=names)
+        )
+    return sentences(*words)
 
 
 def cells(step: Step) -> tuple[str, ...]:
@@ -128,7 +133,7 @@ def cells(step: Step) -> tuple[str, ...]:
     known = step.low_ms is None or step.is_told_apart
     return (
         step.name,
-        _ms(step.cpu_ms) if known else "noise",
+        _ms(step.cpu_ms) if known else _("noise"),
         interval,
         text.percent(step.share) if known else "",
         _ms(step.rung_ms),
@@ -137,13 +142,17 @@ def cells(step: Step) -> tuple[str, ...]:
 
 def _said(step: Step) -> str:
     if step.low_ms is None or step.high_ms is None:
-        return f"is {_ms(step.cpu_ms)} ms"
+        return _("{step} is {cost} ms").format(step=step.name, cost=_ms(step.cpu_ms))
     if not step.is_told_apart:
-        return f"is not told apart from noise (at most {_ms(max(step.high_ms, 0))} ms)"
+        return _("{step} is not told apart from noise (at most {cost} ms)").format(
+            step=step.name, cost=_ms(max(step.high_ms, 0))
+        )
     if step.high_ms < 0:
         # Two rungs that do not run the same code: an async view above a synchronous one.
-        return f"saves {_ms(-step.cpu_ms)} ms against the rung below"
-    return f"is {_ms(step.cpu_ms)} ms"
+        return _("{step} saves {cost} ms against the rung below").format(
+            step=step.name, cost=_ms(-step.cpu_ms)
+        )
+    return _("{step} is {cost} ms").format(step=step.name, cost=_ms(step.cpu_ms))
 
 
 def _ms(value: float) -> str:
@@ -217,4 +226,7 @@ def _name(rungs: Sequence[Endpoint], known: Sequence[Endpoint], index: int) -> s
     """Name a step after its rung, and after those below it that have no figure of their own."""
     start = rungs.index(known[index - 1]) + 1 if index else 0
     own = [rung.rung or "" for rung in rungs[start : rungs.index(known[index]) + 1]]
-    return " with ".join(_STEPS.get(rung, text.one_line(rung)) for rung in own)
+    # What a project calls its own rungs is in no catalogue.
+    return _(" with ").join(
+        _(_STEPS[rung]) if rung in _STEPS else text.one_line(rung) for rung in own
+    )

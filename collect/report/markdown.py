@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from collect.lang import N_, _, sentences
 from collect.report import ladder, text, together, words
 from collect.report.charts import endpoint_charts, image_name, is_shown, run_charts
 from collect.report.proxies import proxy_cost
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collect.report.charts import Chart
     from collect.report.ranking import EndpointReport, Row
 
-_BEHIND = ("behind best", "95 % interval")
+_BEHIND = (N_("behind best"), N_("95 % interval"))
 
 
 def render_markdown(report: Report, charts: str | None = None) -> str:
@@ -27,7 +28,8 @@ def render_markdown(report: Report, charts: str | None = None) -> str:
         report: what to show.
         charts: folder of the images of `write_charts`, as the page names it; None shows none.
     """
-    lines = [f"# Benchmark {text.markdown(report.run_id)}", ""]
+    title = _("Benchmark {run_id}").format(run_id=text.markdown(report.run_id))
+    lines = [f"# {title}", ""]
     if report.together:
         lines.extend(_together(report))
     for index, host in enumerate(report.hosts):
@@ -36,22 +38,27 @@ def render_markdown(report: Report, charts: str | None = None) -> str:
 
 
 def _together(report: Report) -> Iterator[str]:
-    yield from (f"## {together.TITLE}", "")
+    yield from (f"## {_(together.TITLE)}", "")
     for part in report.together:
-        yield from (f"**{text.escape(' '.join(part.said))}**", "")
+        yield from (f"**{text.escape(sentences(*part.said))}**", "")
     if report.together_note:
-        yield from (f"> **Note:** {text.escape(report.together_note)}", "")
+        yield from _note(report.together_note)
     for part in report.together:
-        yield from (f"### {words.RPS_TITLE}: {text.markdown(part.endpoint)}", "")
+        yield from (f"### {words.titled(_(words.RPS_TITLE), text.markdown(part.endpoint))}", "")
         yield from _table(
-            ["variant", *map(text.markdown, part.hosts), "holds"],
+            [_("variant"), *map(text.markdown, part.hosts), _("holds")],
             [
                 [text.markdown(row.variant), *map(text.markdown, row.cells), row.holds]
                 for row in part.rows
             ],
             numbers_from=1,
         )
-    yield from (text.escape(together.LEGEND), "")
+    yield from (text.escape(_(together.LEGEND)), "")
+
+
+def _note(said: str) -> Iterator[str]:
+    mark = _("Note:")
+    yield from (f"> **{mark}** {text.escape(said)}", "")
 
 
 class _Images:
@@ -83,17 +90,17 @@ def _host(host: HostReport, images: _Images) -> Iterator[str]:
     yield from (f"## {text.markdown(host.name)}", "")
     yield from (f"**{text.escape(host.answer)}**", "")
     yield from (f"{text.escape(first)}  ", text.escape(second), "")
-    yield from (f"- {line.label}: {text.escape(line.said)}" for line in host.course)
+    yield from (f"- {words.titled(line.label, text.escape(line.said))}" for line in host.course)
     yield ""
     for warning in host.warnings:
-        yield from (f"> **Note:** {text.escape(warning)}", "")
+        yield from _note(warning)
     for endpoint in host.endpoints:
         yield from _endpoint(host, endpoint)
         yield from images.of(endpoint)
     if host.ladders:
         yield from _ladders(host)
     if host.proxies:
-        yield from (f"### {words.PROXIES_TITLE}", "")
+        yield from (f"### {_(words.PROXIES_TITLE)}", "")
         yield from (f"- {text.escape(proxy_cost(found))}" for found in host.proxies)
         yield ""
     for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
@@ -101,22 +108,25 @@ def _host(host: HostReport, images: _Images) -> Iterator[str]:
     yield from images.of_the_run()
     yield from _settings(host)
     if host.notes:
-        yield from (f"### {words.MARKS_TITLE}", "")
+        yield from (f"### {_(words.MARKS_TITLE)}", "")
         yield from (f"- **{note.mark}** {text.escape(words.note(note))}" for note in host.notes)
         yield ""
     if host.left_out:
-        yield from (f"### {words.LEFT_OUT_TITLE}: {words.left_out_summary(host)}", "")
+        yield from (
+            f"### {words.titled(_(words.LEFT_OUT_TITLE), words.left_out_summary(host))}",
+            "",
+        )
         yield from _table(
-            ["trial", "what was seen", "what to do"],
+            [_("trial"), _("what was seen"), _("what to do")],
             [
                 [text.markdown(line.trial.trial_id), *map(text.markdown, words.why_left_out(line))]
                 for line in host.left_out
             ],
             numbers_from=3,
         )
-    yield from (f"### {words.NEXT_TITLE}", "")
+    yield from (f"### {_(words.NEXT_TITLE)}", "")
     yield from (f"- {text.escape(step)}" for step in host.next_steps)
-    yield from ("", f"### {words.TRIALS_TITLE}", "")
+    yield from ("", f"### {_(words.TRIALS_TITLE)}", "")
     for line in host.trials:
         yield from _trial(line)
 
@@ -125,10 +135,11 @@ def _endpoint(host: HostReport, endpoint: EndpointReport) -> Iterator[str]:
     request = endpoint.endpoint
     name = text.markdown(f"{request.name} ({request.method} {request.path})")
     names = _name_columns(host)
-    more = [*(["workers"] if host.shows_workers else [])]
-    yield from (f"### {words.RPS_TITLE}: {name}", "")
+    behind = [*map(_, _BEHIND)]
+    more = [*([_("workers")] if host.shows_workers else [])]
+    yield from (f"### {words.titled(_(words.RPS_TITLE), name)}", "")
     yield from _table(
-        ["tier", *names, *more, "req/s", *_BEHIND, "trials used", "errors", "marks"],
+        [_("tier"), *names, *more, "req/s", *behind, _("trials used"), _("errors"), _("marks")],
         [
             [
                 *_start(host, row),
@@ -141,9 +152,9 @@ def _endpoint(host: HostReport, endpoint: EndpointReport) -> Iterator[str]:
         ],
         numbers_from=len(names) + 1,
     )
-    yield from (f"### {words.MEMORY_TITLE}: {name}", "")
+    yield from (f"### {words.titled(_(words.MEMORY_TITLE), name)}", "")
     yield from _table(
-        ["tier", *names, *more, "MiB", *_BEHIND, "idle (MiB)", "trials used", "marks"],
+        [_("tier"), *names, *more, "MiB", *behind, _("idle (MiB)"), _("trials used"), _("marks")],
         [
             [
                 *_start(host, row),
@@ -172,29 +183,30 @@ def _costs(host: HostReport, endpoint: EndpointReport, name: str) -> Iterator[st
             cells += [text.tier(row, host.plan.order), *_figure(row, figure), words.used(row)]
         rows.append(cells)
     heads = (
-        ["tier", figure, *_BEHIND, "trials used"] for figure in ("p99 (ms)", "CPU (ms/request)")
+        [_("tier"), figure, *map(_, _BEHIND), _("trials used")]
+        for figure in ("p99 (ms)", _("CPU (ms/request)"))
     )
-    yield from (f"### {words.COST_TITLE}: {name}", "")
+    yield from (f"### {words.titled(_(words.COST_TITLE), name)}", "")
     yield from _table(
         [*names, *(head for part in heads for head in part)], rows, numbers_from=len(names)
     )
 
 
 def _ladders(host: HostReport) -> Iterator[str]:
-    yield from (f"### {ladder.TITLE}", "")
+    yield from (f"### {_(ladder.TITLE)}", "")
     for own in host.ladders:
         yield from (text.escape(ladder.sentence(own)), "")
         yield from _table(
-            ladder.HEADS,
+            [*map(_, ladder.HEADS)],
             [list(map(text.markdown, ladder.cells(step))) for step in own.steps],
             numbers_from=1,
         )
-    yield from (text.escape(ladder.LEGEND), "")
+    yield from (text.escape(_(ladder.LEGEND)), "")
 
 
 def _settings(host: HostReport) -> Iterator[str]:
     names = _name_columns(host)
-    yield from (f"### {words.SETTINGS_TITLE}", "")
+    yield from (f"### {_(words.SETTINGS_TITLE)}", "")
     yield from _table(
         [*names, *(text.markdown(words.knob(knob)) for knob in host.settings.knobs)],
         [
@@ -209,11 +221,11 @@ def _settings(host: HostReport) -> Iterator[str]:
 
 def _name_columns(host: HostReport) -> list[str]:
     return [
-        "server",
-        "interface",
-        *(["variation"] if host.shows_label else []),
-        *(["proxy"] if host.shows_proxy else []),
-        *(["profile"] if host.shows_profile else []),
+        _("server"),
+        _("interface"),
+        *([_("variation")] if host.shows_label else []),
+        *([_("proxy")] if host.shows_proxy else []),
+        *([_("profile")] if host.shows_profile else []),
     ]
 
 
@@ -244,20 +256,25 @@ def _figure(row: Row, figure: str) -> list[str]:
     if row.behind is None:
         return [figure, text.UNKNOWN, text.UNKNOWN]
     low, high = text.times(row.behind.low), text.times(row.behind.high)
-    return [figure, f"{text.times(row.behind.ratio)}x", text.markdown(f"{low} to {high}")]
+    return [
+        figure,
+        f"{text.times(row.behind.ratio)}x",
+        text.markdown(_("{low} to {high}").format(low=low, high=high)),
+    ]
 
 
 def _trial(line: TrialLine) -> Iterator[str]:
     wrk = line.trial.wrk
-    rate = f"{text.figure(wrk.rps)} req/s" if wrk else "no figures"
-    codes = ", ".join(reason.code for reason in line.verdict.reasons)
-    verdict = f"{line.verdict.status}: {codes}" if codes else line.verdict.status
+    rate = f"{text.figure(wrk.rps)} req/s" if wrk else _("no figures")
+    codes = text.comma([reason.code for reason in line.verdict.reasons])
+    verdict = words.titled(words.status(line), codes) if codes else words.status(line)
     # Inside HTML tags Markdown's own escapes would be shown as they stand.
-    title = html.escape(text.one_line(f"{line.trial.trial_id}: {rate}, {verdict}"))
+    said = words.titled(line.trial.trial_id, text.clauses([rate, verdict]))
+    title = html.escape(text.one_line(said))
     output = line.stored.wrk_text()
     yield f"<details><summary>{title}</summary>"
     yield ""
-    yield text.fence(output) if output else "wrk printed nothing."
+    yield text.fence(output) if output else _(words.NO_OUTPUT)
     yield ""
     yield from ("</details>", "")
 
@@ -267,7 +284,7 @@ def _table(
 ) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     marks = (
-        ":---" if index < numbers_from or name == "marks" else "---:"
+        ":---" if index < numbers_from or name == _("marks") else "---:"
         for index, name in enumerate(head)
     )
     yield f"| {' | '.join(marks)} |"

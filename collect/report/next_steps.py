@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from collect.lang import _
 from collect.plan import estimate_s
 from collect.report import text
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collect.report.ranking import EndpointReport
     from collect.store import HostRun, Run
 
+_PLAYBOOK = "ansible-playbook bench.yml -i INVENTORY"
 LEAST_BLOCKS = 5
 MOST_BLOCKS = 40
 """Whoever needs more than this had better take the two as equal."""
@@ -34,22 +36,31 @@ def next_steps(run: Run, host: HostRun, findings: Findings) -> tuple[str, ...]:
     run_id = text.one_line(run.run_id)
     if host.missing:
         steps.append(
-            f"{len(host.missing)} of {len(host.plan.trials)} trials are not here yet. Go on with: "
-            f"ansible-playbook bench.yml -i INVENTORY -e bench_run_id={run_id}"
+            _("{missing} of {planned} trials are not here yet. Go on with: {command}").format(
+                missing=len(host.missing),
+                planned=len(host.plan.trials),
+                command=f"{_PLAYBOOK} -e bench_run_id={run_id}",
+            )
         )
     if findings.unmended:
-        steps.append("Mend what is listed under “Left out” and run again.")
+        steps.append(_("Mend what is listed under “Left out” and run again."))
     if host.plan.order == "sequential":
         steps.append(
-            "For tiers that hold, run: ansible-playbook bench.yml -i INVENTORY "
-            "-e bench_order=interleaved"
+            _("For tiers that hold, run: {command}").format(
+                command=f"{_PLAYBOOK} -e bench_order=interleaved"
+            )
         )
     else:
         steps += _more_blocks(host, findings.endpoints)
     if not steps:
         steps.append(
-            f"Keep results/{run_id}: every table is rebuilt from it. To share this page: "
-            f"serverbench report {run_id} --format markdown --output report.md"
+            _(
+                "Keep results/{run_id}: every table is rebuilt from it. To share this page: "
+                "{command}"
+            ).format(
+                run_id=run_id,
+                command=f"serverbench report {run_id} --format markdown --output report.md",
+            )
         )
     return tuple(steps)
 
@@ -59,25 +70,31 @@ def _more_blocks(host: HostRun, endpoints: Sequence[EndpointReport]) -> list[str
     if sum(variant.twin_of is None for variant in host.plan.variants) < 2:  # noqa: PLR2004 - a pair
         return []
     if all(ranking.note for ranking in rankings):
-        return [f"Nothing is told apart yet. Run: {_command(host, LEAST_BLOCKS)}"]
+        return [
+            _("Nothing is told apart yet. Run: {command}").format(
+                command=_command(host, LEAST_BLOCKS)
+            )
+        ]
     unsettled = [ranking.closest for ranking in rankings if ranking.closest]
     if not unsettled:
         return []
     totals = [host.blocks + pair.blocks_needed for pair in unsettled if pair.blocks_needed]
     within = [total for total in totals if total <= MOST_BLOCKS]
     if not within:
-        step = (
-            f"{MOST_BLOCKS} blocks would hardly tell the closest pairs apart: take them as equal, "
-            "or find a quieter host, or longer trials (bench_load.duration_s)."
-        )
+        step = _(
+            "{blocks} blocks would hardly tell the closest pairs apart: take them as equal, or "
+            "find a quieter host, or longer trials (bench_load.duration_s)."
+        ).format(blocks=MOST_BLOCKS)
         return [step]
-    which = "the closest pairs" if len(within) == len(unsettled) else "some of the closest pairs"
-    return [f"To decide {which}, run: {_command(host, max(LEAST_BLOCKS, *within))}"]
+    if len(within) == len(unsettled):
+        step = _("To decide the closest pairs, run: {command}")
+    else:
+        step = _("To decide some of the closest pairs, run: {command}")
+    return [step.format(command=_command(host, max(LEAST_BLOCKS, *within)))]
 
 
 def _command(host: HostRun, blocks: int) -> str:
     per_block_s = estimate_s(host.plan).total_s / host.plan.blocks
-    return (
-        f"ansible-playbook bench.yml -i INVENTORY -e bench_blocks={blocks} "
-        f"(about {text.seconds(per_block_s * blocks)})"
+    return _("{command} (about {duration})").format(
+        command=f"{_PLAYBOOK} -e bench_blocks={blocks}", duration=text.seconds(per_block_s * blocks)
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,11 @@ from rich.cells import cell_len, set_cell_size
 from collect.checks import verdict_of_figures
 from collect.decode import encode
 from collect.errors import DataError
+from collect.lang import _, ngettext, sentences
 from collect.parse import parse_outputs, read_source
 from collect.report import text
+from collect.report.lines import wrap
+from collect.report.words import STATUSES, titled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from collect.parse import WrkText
 
 WIDTH = 80
-_HEADER = f"{'verdict':<8}{'req/s':>10}{'mean ms':>10}{'Little':>8}{'errors':>8}  what"
-_LABEL_WIDTH = WIDTH - len(_HEADER) + len("what")
+_WIDTHS = (8, 10, 10, 8, 8)
+_LABEL_WIDTH = WIDTH - sum(_WIDTHS) - 2
 _INDENT = " " * 4
 
 
@@ -88,7 +90,8 @@ def render_parsed_json(outputs: Sequence[ParsedOutput]) -> str:
 
 def render_parsed_table(outputs: Sequence[ParsedOutput]) -> str:
     """Write a row an output, and under it why it is not simply valid; 80 columns."""
-    lines = [_HEADER]
+    heads = [_("verdict"), "req/s", _("mean ms"), "Little", _("errors"), _("what")]
+    lines = [_row(heads)]
     labels = [output.label for output in outputs]
     uses = Counter(labels)
     for output, label in zip(outputs, labels, strict=True):
@@ -96,14 +99,29 @@ def render_parsed_table(outputs: Sequence[ParsedOutput]) -> str:
         # A study asks one URL of many servers: then only the place in the text tells them apart.
         is_shared = uses[label] > 1
         lines.append(
-            f"{output.verdict.status:<8}{text.figure(figures.rps):>10}"
-            f"{text.figure(figures.latency_ms.mean):>10}{text.figure(figures.little_ratio):>8}"
-            f"{text.compact(_total(output)):>8}  {_place(output) if is_shared else _fit(label)}"
+            _row(
+                [
+                    _(STATUSES[output.verdict.status]),
+                    text.figure(figures.rps),
+                    text.figure(figures.latency_ms.mean),
+                    text.figure(figures.little_ratio),
+                    text.compact(_total(output)),
+                    _place(output) if is_shared else _fit(label),
+                ]
+            )
         )
         for reason in output.verdict.reasons:
-            lines += _wrap(f"{reason.code}: {reason.seen} {reason.remedy}")
+            lines += _wrap(titled(reason.code, sentences(reason.seen, reason.remedy)))
     lines += ["", *_legend(outputs)]
     return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    """Put cells into columns: the verdict to the left, figures to the right, and what it is."""
+    verdict, *figures, what = cells
+    gaps = [width - cell_len(cell) for width, cell in zip(_WIDTHS, cells, strict=False)]
+    padded = [" " * gap + cell for gap, cell in zip(gaps[1:], figures, strict=True)]
+    return f"{verdict}{' ' * gaps[0]}{''.join(padded)}  {what}"
 
 
 def _entry(output: ParsedOutput) -> dict[str, Any]:
@@ -144,19 +162,23 @@ def _legend(outputs: Sequence[ParsedOutput]) -> list[str]:
         status: sum(output.verdict.status == status for output in outputs)
         for status in ("valid", "suspect", "invalid")
     }
-    words = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    legend = (
-        f"{len(outputs)} {'output' if len(outputs) == 1 else 'outputs'} of wrk: {words}. Little: "
-        "connections / (req/s) over mean latency; 1 when all connections are served alike. "
+    counted = [
+        _("{count} {verdict}").format(count=count, verdict=_(STATUSES[status]))
+        for status, count in counts.items()
+        if count
+    ]
+    found = ngettext(
+        "{count} output of wrk: {verdicts}.", "{count} outputs of wrk: {verdicts}.", len(outputs)
+    ).format(count=len(outputs), verdicts=text.comma(counted))
+    legend = _(
+        "Little: connections / (req/s) over mean latency; 1 when all connections are served alike. "
         "A text does not tell whether the answers were the right ones."
     )
-    return textwrap.wrap(legend, WIDTH)
+    return wrap(sentences(found, legend), WIDTH)
 
 
 def _wrap(sentence: str) -> list[str]:
-    return textwrap.wrap(
-        text.one_line(sentence), WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT + "  "
-    )
+    return wrap(text.one_line(sentence), WIDTH, first=_INDENT, later=_INDENT + "  ")
 
 
 def _fit(label: str) -> str:

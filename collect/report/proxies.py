@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from collect.lang import _, sentences
 from collect.report import text
 
 if TYPE_CHECKING:
@@ -76,24 +77,39 @@ def proxy_costs(
 def proxy_cost(found: ProxyCost) -> str:
     """Say what it costs in req/s, and what the proxy itself takes."""
     variant = found.variant
-    socket = ", over a unix socket," if variant.knobs.get("upstream") == "unix" else ""
-    who = f"{_NAMES[variant.proxy]}{socket} in front of "
-    if found.direct is None:
-        said = f"{who}{variant.server}-{variant.interface}: nothing to compare it with."
+    if variant.knobs.get("upstream") == "unix":
+        pair = _("{proxy}, over a unix socket, in front of {server}")
     else:
-        said = f"{who}{text.one_line(found.direct.id)} {_says(found.endpoints)}."
-        if found.order == "sequential":
-            said += " In sequential order that may be the hour's doing."
-    return f"{said}{_takes(found.endpoints)}"
+        pair = _("{proxy} in front of {server}")
+    if found.direct is None:
+        server = f"{variant.server}-{variant.interface}"
+        said = _("{pair}: nothing to compare it with.")
+    else:
+        server = text.one_line(found.direct.id)
+        said = _("{pair} {costs}.")
+    doubt = ""
+    if found.direct is not None and found.order == "sequential":
+        doubt = _("In sequential order that may be the hour's doing.")
+    return sentences(
+        said.format(
+            pair=pair.format(proxy=_NAMES[variant.proxy], server=server),
+            costs=_says(found.endpoints),
+        ),
+        doubt,
+        _takes(found.endpoints),
+    )
 
 
 def lonely(found: ProxyCost) -> str:
     """Say that nobody can know what the proxy costs, and what to add."""
     variant = found.variant
-    return (
-        f"{text.one_line(variant.id)} has no direct partner in this run, so what "
-        f"{_NAMES[variant.proxy]} costs is not known: add {{server: {variant.server}, interface: "
-        f"{variant.interface}}} with the same knobs and no proxy to bench_matrix."
+    return _(
+        "{variant} has no direct partner in this run, so what {proxy} costs is not known: add "
+        "{line} with the same knobs and no proxy to bench_matrix."
+    ).format(
+        variant=text.one_line(variant.id),
+        proxy=_NAMES[variant.proxy],
+        line=f"{{server: {variant.server}, interface: {variant.interface}}}",
     )
 
 
@@ -137,37 +153,53 @@ def _cost(
 
 def _says(costs: Sequence[EndpointCost]) -> str:
     said: list[str] = []
-    verb, of = "", " of the req/s"
+    before: bool | None = None
     for cost in costs:
         gains = cost.is_told and cost.rps is not None and cost.rps.ratio > 1
-        before, verb = verb, "gains" if gains else "costs"
-        again = "" if verb == before else f"{verb} "
-        said.append(f"{again}{_amount(cost)}{of} on {text.one_line(cost.endpoint)}{_doubt(cost)}")
-        of = ""
-    return ", ".join(said)
+        said.append(
+            _clause(gains=gains, is_first=before is None, is_again=gains == before).format(
+                amount=_amount(cost), endpoint=text.one_line(cost.endpoint), doubt=_doubt(cost)
+            )
+        )
+        before = gains
+    return text.clauses(said)
+
+
+def _clause(*, gains: bool, is_first: bool, is_again: bool) -> str:
+    if is_again:
+        return _("{amount} on {endpoint}{doubt}")
+    if gains:
+        if is_first:
+            return _("gains {amount} of the req/s on {endpoint}{doubt}")
+        return _("gains {amount} on {endpoint}{doubt}")
+    if is_first:
+        return _("costs {amount} of the req/s on {endpoint}{doubt}")
+    return _("costs {amount} on {endpoint}{doubt}")
 
 
 def _amount(cost: EndpointCost) -> str:
     if cost.rps is None:
-        return "nobody knows how much"
+        return _("nobody knows how much")
     ends = [cost.rps.low, cost.rps.ratio, cost.rps.high]
     gains = cost.is_told and cost.rps.ratio > 1
     low, share, high = sorted(x - 1 if gains else 1 - x for x in ends)
     half = max(high - share, share - low)
     if half >= _HOPELESS:
-        return "nobody knows how much"
+        return _("nobody knows how much")
     decimals = 0 if half >= _FINE else 1
     # Plus zero: minus nothing is nothing.
     shown, *about = (f"{round(x * 100, decimals) + 0.0:.{decimals}f} %" for x in (share, half))
     if half >= _LOPSIDED:
         about = [f"{x * 100:.0f} %" for x in (low, high)]
-    return f"{shown} ± {about[0]}" if len(about) == 1 else f"{shown} ({' to '.join(about)})"
+    if len(about) == 1:
+        return f"{shown} ± {about[0]}"
+    return _("{share} ({low} to {high})").format(share=shown, low=about[0], high=about[1])
 
 
 def _doubt(cost: EndpointCost) -> str:
     if cost.rps is None:
-        return " (it takes two blocks of both)"
-    return "" if cost.is_told else " (cannot be told from nothing)"
+        return _(" (it takes two blocks of both)")
+    return "" if cost.is_told else _(" (cannot be told from nothing)")
 
 
 def _takes(costs: Sequence[EndpointCost]) -> str:
@@ -175,12 +207,17 @@ def _takes(costs: Sequence[EndpointCost]) -> str:
     if memory is None:
         return ""
     cpu = [
-        f"{text.figure(c.cpu_s_per_request * 1000)} ms on {text.one_line(c.endpoint)}"
+        _("{time} ms on {endpoint}").format(
+            time=text.figure(c.cpu_s_per_request * 1000), endpoint=text.one_line(c.endpoint)
+        )
         for c in costs
         if c.cpu_s_per_request is not None
     ]
-    per_request = f" and, for each request, CPU time of {', '.join(cpu)}" if cpu else ""
-    return f" It takes {text.figure(text.mebibytes(memory))} MiB itself{per_request}."
+    if cpu:
+        said = _("It takes {memory} MiB itself and, for each request, CPU time of {times}.")
+    else:
+        said = _("It takes {memory} MiB itself.")
+    return said.format(memory=text.figure(text.mebibytes(memory)), times=text.comma(cpu))
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from collect.lang import N_, _
 from collect.stats import Interval
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from collect.model import Endpoint, Plan, Trial, Variant
     from collect.stats import Comparison, Metric, Ranked, Ranking
 
-NOT_MEASURED = "not measured"
-NO_VALID_TRIAL = "no valid trial"
+NOT_MEASURED = N_("not measured")
+NO_VALID_TRIAL = N_("no valid trial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _rows(
                 errors=_errors(trials),
                 used=ranked.figure.count if ranked else 0,
                 planned=plan.blocks,
-                missing="" if ranked else NOT_MEASURED if trials else NO_VALID_TRIAL,
+                missing="" if ranked else _(NOT_MEASURED if trials else NO_VALID_TRIAL),
                 marks=tuple(sorted({mark for _, marks in own[name] for mark in marks})),
             )
         )

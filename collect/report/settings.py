@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from collect.lang import N_, _
 from collect.report import text
 from collect.variants import KNOBS
 
 if TYPE_CHECKING:
     from collect.model import Plan, Variant
 
-OWN = "own"
+OWN = N_("own")
 """Shown where a knob was left alone."""
 
 
@@ -66,10 +67,10 @@ def _cell(variant: Variant, name: str) -> str:
         return text.UNKNOWN
     value: Any = variant.knobs.get(name)
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if value is None or value == KNOBS[name].default:
-        return OWN
+        return _(OWN)
     if isinstance(value, (list, dict)):
         # Values of the environment are nobody's business, and arguments stand in effective.json.
-        return f"{len(value)} set"
+        return _("{count} set").format(count=len(value))
     return text.one_line(str(value))

@@ -6,12 +6,15 @@ import io
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from collect.lang import N_, _, sentences
 from collect.report import ladder, text, together, words
+from collect.report.lines import fold
 from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
@@ -27,7 +30,8 @@ _NAMES_APART_WIDTH = 100
 """From here on proxy and profile get columns of their own beside server and interface."""
 _GAP = 2
 """Between two columns."""
-_BEHIND = "behind best\n[95 % interval]"
+_ITEM_INDENT = 1
+_BEHIND = N_("behind best\n[95 % interval]")
 _TOGETHER_NAMES_WIDTH, _TOGETHER_HOST_WIDTH = 32, 16
 """What the variant's name with `holds`, and a host, take of a table with several hosts."""
 _VERDICT_STYLES = {"valid": "green", "suspect": "yellow", "invalid": "red"}
@@ -68,25 +72,25 @@ def render_terminal(
 def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bool) -> None:
     first, second = words.head(host)
     console.print()
-    prefix = f"{text.one_line(host.name)}: " if names_host else ""
-    console.print(Text(f"{prefix}{host.answer}", style="bold"))
+    answer = words.titled(text.one_line(host.name), host.answer) if names_host else host.answer
+    _print_prose(console, answer, style="bold")
     console.print()
-    console.print(Text(first))
-    console.print(Text(second))
+    _print_prose(console, first)
+    _print_prose(console, second)
     _print_course(console, host)
     for warning in host.warnings:
-        console.print(Text(f"! {warning}", style="yellow"))
+        _print_prose(console, f"! {warning}", style="yellow")
     # A terminal shows the end: from the details to the rankings, and the answer once more.
     _print_settings(console, host)
-    _print_title(console, words.TRIALS_TITLE)
+    _print_title(console, _(words.TRIALS_TITLE))
     if raw:
         _print_raw(console, host)
     elif host.trials:
         console.print(_trials_table(host))
     else:
-        console.print(Text("No trial is here yet."))
+        _print_prose(console, _("No trial is here yet."))
     if host.notes:
-        _print_title(console, words.MARKS_TITLE)
+        _print_title(console, _(words.MARKS_TITLE))
         for item in host.notes:
             _print_item(console, item.mark, words.note(item))
     if host.left_out:
@@ -98,90 +102,96 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
     _print_proxies(console, host)
     console.print()
     for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
-        console.print(Text(legend, style="dim"))
-    _print_title(console, words.NEXT_TITLE)
+        _print_prose(console, legend, style="dim")
+    _print_title(console, _(words.NEXT_TITLE))
     for step in host.next_steps:
         _print_item(console, ">", step)
     console.print()
-    console.print(Text(f"{prefix}{host.answer}", style="bold"))
+    _print_prose(console, answer, style="bold")
+
+
+def _print_prose(console: Console, said: str, *, style: str = "") -> None:
+    console.print(Text(fold(said, console.width), style=style))
 
 
 def _print_together(console: Console, report: Report) -> None:
     """Show the hosts side by side, as many to a table as fit."""
-    _print_title(console, together.TITLE)
+    _print_title(console, _(together.TITLE))
     for part in report.together:
-        _print_title(console, f"{words.RPS_TITLE}: {text.one_line(part.endpoint)}")
+        _print_title(console, words.titled(_(words.RPS_TITLE), text.one_line(part.endpoint)))
         at_once = max(1, (console.width - _TOGETHER_NAMES_WIDTH) // _TOGETHER_HOST_WIDTH)
         for start in range(0, len(part.hosts), at_once):
             table = _new_table()
-            table.add_column("variant", overflow="fold")
+            table.add_column(_("variant"), overflow="fold")
             for name in part.hosts[start : start + at_once]:
                 table.add_column(text.one_line(name), justify="right", overflow="fold")
-            table.add_column("holds", no_wrap=True)
+            table.add_column(_("holds"), no_wrap=True)
             for row in part.rows:
                 cells = row.cells[start : start + at_once]
                 _add_row(table, [text.one_line(row.variant), *cells, row.holds])
             console.print(table)
     console.print()
-    console.print(Text(together.LEGEND, style="dim"))
+    _print_prose(console, _(together.LEGEND), style="dim")
     console.print()
     if report.together_note:
-        console.print(Text(f"! {report.together_note}", style="yellow"))
+        _print_prose(console, f"! {report.together_note}", style="yellow")
     for part in report.together:
-        console.print(Text(" ".join(part.said), style="bold"))
+        _print_prose(console, sentences(*part.said), style="bold")
 
 
 def _print_course(console: Console, host: HostReport) -> None:
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    labels = [line.label for line in host.course]
-    for index, line in enumerate(host.course):
-        is_new = labels.index(line.label) == index
-        grid.add_row(Text(f"{line.label}:" if is_new else ""), Text(line.said))
+    labels = [_("{label}:").format(label=line.label) for line in host.course]
+    room = console.width - max(map(cell_len, labels)) - 1
+    for index, (label, line) in enumerate(zip(labels, host.course, strict=True)):
+        is_new = labels.index(label) == index
+        grid.add_row(Text(label if is_new else ""), Text(fold(line.said, room)))
     console.print(grid)
 
 
 def _print_left_out(console: Console, host: HostReport) -> None:
-    _print_title(console, f"{words.LEFT_OUT_TITLE}: {words.left_out_summary(host)}")
+    _print_title(console, words.titled(_(words.LEFT_OUT_TITLE), words.left_out_summary(host)))
     by_reason: dict[tuple[str, str], list[str]] = {}
     for line in host.left_out:
         trial_id = text.one_line(line.trial.trial_id)
         by_reason.setdefault(words.why_left_out(line), []).append(trial_id)
     for (seen, remedy), trial_ids in by_reason.items():
-        _print_item(console, words.LEFT_OUT_MARK, f"{', '.join(trial_ids)}: {seen} {remedy}")
+        said = words.titled(text.comma(trial_ids), sentences(seen, remedy))
+        _print_item(console, words.LEFT_OUT_MARK, said)
 
 
 def _print_proxies(console: Console, host: HostReport) -> None:
     if not host.proxies:
         return
-    _print_title(console, words.PROXIES_TITLE)
+    _print_title(console, _(words.PROXIES_TITLE))
     for found in host.proxies:
         _print_item(console, "-", proxy_cost(found))
 
 
 def _print_title(console: Console, title: str) -> None:
     console.print()
-    console.print(Text(title, style="bold"))
+    _print_prose(console, title, style="bold")
 
 
 def _print_item(console: Console, mark: str, words_: str) -> None:
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row(Text(mark), Text(words_))
-    console.print(Padding(grid, (0, 0, 0, 1), expand=False))
+    grid.add_row(Text(mark), Text(fold(words_, console.width - cell_len(mark) - _ITEM_INDENT - 1)))
+    console.print(Padding(grid, (0, 0, 0, _ITEM_INDENT), expand=False))
 
 
 def _print_endpoint(console: Console, host: HostReport, endpoint: EndpointReport) -> None:
     request = endpoint.endpoint
     name = text.one_line(request.name)
     path = f"{request.method} {text.one_line(request.path)}"
-    _print_title(console, f"{words.RPS_TITLE}: {name}  {path}")
-    _print_ranking(console, host, endpoint.rps, ("req/s", "er-\nrors"), _rps_cells)
-    _print_title(console, f"{words.MEMORY_TITLE}: {name}")
-    _print_ranking(console, host, endpoint.memory, ("MiB", "idle\nMiB"), _memory_cells)
-    _print_title(console, f"{words.COST_TITLE}: {name}")
+    _print_title(console, words.titled(_(words.RPS_TITLE), f"{name}  {path}"))
+    _print_ranking(console, host, endpoint.rps, ("req/s", _("er-\nrors")), _rps_cells)
+    _print_title(console, words.titled(_(words.MEMORY_TITLE), name))
+    _print_ranking(console, host, endpoint.memory, ("MiB", _("idle\nMiB")), _memory_cells)
+    _print_title(console, words.titled(_(words.COST_TITLE), name))
     _print_costs(console, host, endpoint)
 
 
@@ -197,12 +207,12 @@ def _print_ranking(
         host.shows_profile or host.shows_label or (host.shows_proxy and host.shows_workers)
     )
     table = _new_table()
-    table.add_column("tier", no_wrap=True)
+    table.add_column(_("tier"), no_wrap=True)
     _add_name_columns(table, host, joined=joined)
-    for head in (own, _BEHIND, beside, "used"):
+    for head in (own, _(_BEHIND), beside, _("used")):
         table.add_column(head, justify="right", no_wrap=True)
     if host.notes:
-        table.add_column("marks", overflow="fold")
+        table.add_column(_("marks"), overflow="fold")
     for row in ranked.rows:
         figure, more = cells(row)
         _add_row(
@@ -228,8 +238,8 @@ def _print_costs(console: Console, host: HostReport, endpoint: EndpointReport) -
     table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     _add_name_columns(table, host, joined=joined, with_workers=False)
     for head in ("p99\nms", "CPU\nms"):
-        table.add_column("ti-\ner", no_wrap=True)
-        for name in (head, _BEHIND):
+        table.add_column(_("ti-\ner"), no_wrap=True)
+        for name in (head, _(_BEHIND)):
             table.add_column(name, justify="right", no_wrap=True)
     p99, cpu = (
         {row.variant.id: row for row in ranked.rows} for ranked in (endpoint.p99, endpoint.cpu)
@@ -244,32 +254,33 @@ def _print_costs(console: Console, host: HostReport, endpoint: EndpointReport) -
 
 
 def _print_ladders(console: Console, host: HostReport) -> None:
-    _print_title(console, ladder.TITLE)
+    _print_title(console, _(ladder.TITLE))
     for own in host.ladders:
         console.print()
-        console.print(Text(ladder.sentence(own)))
+        _print_prose(console, ladder.sentence(own))
         table = _new_table()
-        table.add_column(ladder.HEADS[0], overflow="fold")
-        for head in ladder.HEADS[1:]:
+        first, *others = map(_, ladder.HEADS)
+        table.add_column(first, overflow="fold")
+        for head in others:
             table.add_column(head, justify="right", no_wrap=True)
         for step in own.steps:
             _add_row(table, list(ladder.cells(step)))
         console.print(table)
-    console.print(Text(ladder.LEGEND, style="dim"))
+    _print_prose(console, _(ladder.LEGEND), style="dim")
 
 
 def _print_settings(console: Console, host: HostReport) -> None:
     joined = console.width < _NAMES_APART_WIDTH or not _tells_apart(host)
-    _print_title(console, words.SETTINGS_TITLE)
+    _print_title(console, _(words.SETTINGS_TITLE))
     rows = [
         (_variant_names(host, variant, joined=joined, with_workers=False), cells)
         for variant, cells in host.settings.rows
     ]
     widths = [
-        max(len(words.knob(knob)), *(len(cells[index]) for _, cells in rows)) + _GAP
+        max(len(words.knob(knob)), *(cell_len(cells[index]) for _names, cells in rows)) + _GAP
         for index, knob in enumerate(host.settings.knobs)
     ]
-    room = console.width - max(sum(len(name) + _GAP for name in names) for names, _ in rows)
+    room = console.width - max(sum(len(name) + _GAP for name in names) for names, _cells in rows)
     for part in _parts(widths, room):
         table = _new_table()
         _add_name_columns(table, host, joined=joined, with_workers=False)
@@ -279,7 +290,7 @@ def _print_settings(console: Console, host: HostReport) -> None:
             _add_row(table, [*names, *cells[part]])
         console.print(table)
     if legend := words.settings_legend(host):
-        console.print(Text(legend, style="dim"))
+        _print_prose(console, legend, style="dim")
 
 
 def _parts(widths: Sequence[int], room: int) -> Iterator[slice]:
@@ -306,18 +317,18 @@ def _add_name_columns(
     table: Table, host: HostReport, *, joined: bool, with_workers: bool = True
 ) -> None:
     if joined:
-        table.add_column("variant", overflow="fold")
+        table.add_column(_("variant"), overflow="fold")
     else:
-        table.add_column("server", overflow="fold")
-        table.add_column("inter-\nface", no_wrap=True)
+        table.add_column(_("server"), overflow="fold")
+        table.add_column(_("inter-\nface"), no_wrap=True)
         if host.shows_label:
-            table.add_column("variation", overflow="fold")
+            table.add_column(_("variation"), overflow="fold")
         if host.shows_proxy:
-            table.add_column("proxy", no_wrap=True)
+            table.add_column(_("proxy"), no_wrap=True)
         if host.shows_profile:
-            table.add_column("profile", overflow="fold")
+            table.add_column(_("profile"), overflow="fold")
     if with_workers and host.shows_workers:
-        table.add_column("wor-\nkers", justify="right", no_wrap=True)
+        table.add_column(_("wor-\nkers"), justify="right", no_wrap=True)
 
 
 def _names(host: HostReport, row: Row, *, joined: bool, with_workers: bool = True) -> list[str]:
@@ -358,11 +369,11 @@ def _memory_cells(row: Row) -> tuple[str, str]:
 
 def _trials_table(host: HostReport) -> Table:
     table = _new_table()
-    table.add_column("trial", overflow="fold")
-    table.add_column("verdict", no_wrap=True)
-    for head in ("req/s", "mean\nms", "p99\nms", "PSS\nMiB", "errors"):
+    table.add_column(_("trial"), overflow="fold")
+    table.add_column(_("verdict"), no_wrap=True)
+    for head in ("req/s", _("mean\nms"), "p99\nms", "PSS\nMiB", _("errors")):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("marks", overflow="fold")
+    table.add_column(_("marks"), overflow="fold")
     for line in host.trials:
         table.add_row(*_trial_cells(line))
     return table
@@ -374,7 +385,7 @@ def _trial_cells(line: TrialLine) -> list[Text]:
     total = wrk.errors.total if wrk else None
     return [
         Text(text.one_line(trial.trial_id)),
-        Text(line.verdict.status, style=_VERDICT_STYLES[line.verdict.status]),
+        Text(words.status(line), style=_VERDICT_STYLES[line.verdict.status]),
         Text(text.figure(wrk.rps if wrk else None)),
         Text(text.figure(wrk.latency_ms.mean if wrk else None)),
         Text(text.figure(wrk.latency_ms.p99 if wrk else None)),
@@ -386,10 +397,11 @@ def _trial_cells(line: TrialLine) -> list[Text]:
 
 def _print_raw(console: Console, host: HostReport) -> None:
     for line in host.trials:
-        console.print(Text(f"\n{text.one_line(line.trial.trial_id)}: {line.verdict.status}"))
+        trial_id = text.one_line(line.trial.trial_id)
+        console.print(Text(f"\n{words.titled(trial_id, words.status(line))}"))
         output = line.stored.wrk_text()
         # No wrapping: these are wrk's own words, to be copied as they stand.
         console.print(
-            Text(text.clean(output).rstrip() if output else "wrk printed nothing."),
+            Text(text.clean(output).rstrip() if output else _(words.NO_OUTPUT)),
             soft_wrap=True,
         )

@@ -9,15 +9,34 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from collect.lang import N_, _, ngettext, pgettext
 from collect.stats import Interval
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from collect.model import Load, Order, PairDecision
     from collect.report.ranking import Row
 
+Noun = Literal[
+    "block",
+    "core",
+    "fail",
+    "more block",
+    "more pair",
+    "pair",
+    "re-run",
+    "sample",
+    "trial",
+    "variant",
+    "warning",
+    "worker",
+]
+
 UNKNOWN = "n/a"
+ORDERS: dict[Order, str] = {"interleaved": N_("interleaved"), "sequential": N_("sequential")}
 DIGITS = 3
 """Significant digits shown; the files hold all of them."""
 
@@ -26,6 +45,20 @@ _MOST_TIMES = 999
 _LEAST_TIMES = 0.01
 # Cc, Cf: control and invisible formatting characters; Cs: lone surrogates; Zl, Zp: line separators.
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_COUNTED: dict[Noun, Callable[[int], str]] = {
+    "block": lambda n: ngettext("{count} block", "{count} blocks", n),
+    "core": lambda n: ngettext("{count} core", "{count} cores", n),
+    "fail": lambda n: ngettext("{count} fail", "{count} fails", n),
+    "more block": lambda n: ngettext("{count} more block", "{count} more blocks", n),
+    "more pair": lambda n: ngettext("{count} more pair", "{count} more pairs", n),
+    "pair": lambda n: ngettext("{count} pair", "{count} pairs", n),
+    "re-run": lambda n: ngettext("{count} re-run", "{count} re-runs", n),
+    "sample": lambda n: ngettext("{count} sample", "{count} samples", n),
+    "trial": lambda n: ngettext("{count} trial", "{count} trials", n),
+    "variant": lambda n: ngettext("{count} variant", "{count} variants", n),
+    "warning": lambda n: ngettext("{count} warning", "{count} warnings", n),
+    "worker": lambda n: ngettext("{count} worker", "{count} workers", n),
+}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
@@ -64,9 +97,31 @@ def percent(ratio: float | None) -> str:
     return UNKNOWN if ratio is None else f"{figure(ratio * 100)} %"
 
 
-def number(value: int, noun: str) -> str:
+def number(value: int, noun: Noun) -> str:
     """Write a count with its noun: `1 block`, `3 blocks`."""
-    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+    return _COUNTED[noun](value).format(count=count(value))
+
+
+def comma(parts: Sequence[str]) -> str:
+    """Write a list of names: `a, b, c`."""
+    return _(", ").join(parts)
+
+
+def clauses(parts: Sequence[str]) -> str:
+    """Write a list of clauses or facts, whose mark in Chinese is not that of a list of names."""
+    return pgettext("between clauses", ", ").join(parts)
+
+
+def semicolon(parts: Sequence[str]) -> str:
+    """Write a list of longer clauses: `a; b; c`."""
+    return _("; ").join(parts)
+
+
+def both(names: Sequence[str]) -> str:
+    """Write a list that ends in its last: `a, b and c`."""
+    if len(names) < 2:  # noqa: PLR2004 - one alone has nothing before it
+        return "".join(names)
+    return _("{names} and {last}").format(names=comma(names[:-1]), last=names[-1])
 
 
 def times(ratio: float) -> str:
@@ -105,9 +160,11 @@ def seconds(value: float) -> str:
     """Write a duration the way people say it: `45 s`, `12 min`, `2 h 05 min`."""
     whole = round(value)
     if whole < 120:  # noqa: PLR2004 - two minutes still read well in seconds
-        return f"{whole} s"
+        return _("{seconds} s").format(seconds=whole)
     minutes = round(value / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        return _("{minutes} min").format(minutes=minutes)
+    return _("{hours} h {minutes} min").format(hours=minutes // 60, minutes=f"{minutes % 60:02d}")
 
 
 def load(value: Load) -> str:

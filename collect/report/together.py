@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from collect.lang import N_, _, ngettext, sentences
 from collect.report import text
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from collect.report.build import HostReport
     from collect.report.ranking import Row
 
-TITLE = "All hosts together"
-LEGEND = (
+TITLE = N_("All hosts together")
+LEGEND = N_(
     "Each cell: how many times better the best variant of that host is, and the tier on that host. "
     "Requests per second of different machines are not averaged. holds: yes where this variant is "
     "ahead of, level with and behind the same others on every host; partly where some are told "
@@ -85,14 +86,24 @@ def same_settings(hosts: Sequence[HostReport]) -> str:
     differing = [name for name, found in knobs.items() if any(one != found[0] for one in found)]
     said = []
     if len(loads) > 1:
-        said.append(f"The load was not the same on every host: {', '.join(sorted(loads))}.")
-    if differing:
-        which = "" if len(differing) == len(knobs) else f" for {_join(differing)}"
         said.append(
-            f"Settings (such as workers per core) were not the same on every host{which}: see the "
-            "table of settings of each."
+            _("The load was not the same on every host: {loads}.").format(
+                loads=text.comma(sorted(loads))
+            )
         )
-    return " ".join(said)
+    if differing:
+        if len(differing) == len(knobs):
+            settings = _(
+                "Settings (such as workers per core) were not the same on every host: see the "
+                "table of settings of each."
+            )
+        else:
+            settings = _(
+                "Settings (such as workers per core) were not the same on every host for "
+                "{variants}: see the table of settings of each."
+            )
+        said.append(settings.format(variants=_join(differing)))
+    return sentences(*said)
 
 
 def _table(endpoint: str, hosts: Sequence[HostReport]) -> TogetherTable:
@@ -148,8 +159,8 @@ def _holds(pairs: Sequence[_Pair]) -> str:
     if not compared:
         return "?"
     if any(pair.contradicts for pair in compared):
-        return "no"
-    return "partly" if any(pair.is_partial for pair in compared) else "yes"
+        return _("no")
+    return _("partly") if any(pair.is_partial for pair in compared) else _("yes")
 
 
 def _cell(row: Row | None, is_sequential: bool) -> str:  # noqa: FBT001 - one place calls it
@@ -166,48 +177,63 @@ def _cell(row: Row | None, is_sequential: bool) -> str:  # noqa: FBT001 - one pl
 def _said(
     endpoint: str, tiers: Mapping[str, Mapping[str, int]], pairs: Sequence[_Pair]
 ) -> tuple[str, ...]:
-    on = f"On {text.one_line(endpoint)}"
+    endpoint = text.one_line(endpoint)
     firsts = {
         host: tuple(sorted(variant for variant, tier in own.items() if tier == 1))
         for host, own in tiers.items()
         if own
     }
     if len(firsts) < 2:  # noqa: PLR2004 - one host holds nothing against another
-        return (f"{on} no two hosts can be held against each other yet.",)
-    return (_fastest(on, firsts), _order(pairs))
+        return (
+            _("On {endpoint} no two hosts can be held against each other yet.").format(
+                endpoint=endpoint
+            ),
+        )
+    return (_fastest(endpoint, firsts), _order(pairs))
 
 
-def _fastest(on: str, firsts: Mapping[str, tuple[str, ...]]) -> str:
-    every = f"on each of the {len(firsts)} hosts"
+def _fastest(endpoint: str, firsts: Mapping[str, tuple[str, ...]]) -> str:
     if len(set(firsts.values())) == 1:
         best = next(iter(firsts.values()))
         if len(best) == 1:
-            return f"{on} {text.one_line(best[0])} is fastest {every}."
-        return f"{on} {_join(best)} share the first tier {every}."
-    parts = "; ".join(f"{text.one_line(host)} {_join(best)}" for host, best in firsts.items())
-    return f"{on} the first tier is not the same on every host: {parts}."
+            said = _("On {endpoint} {best} is fastest on each of the {count} hosts.")
+        else:
+            said = _("On {endpoint} {best} share the first tier on each of the {count} hosts.")
+        return said.format(endpoint=endpoint, best=_join(best), count=len(firsts))
+    parts = [
+        _("{host} {best}").format(host=text.one_line(host), best=_join(best))
+        for host, best in firsts.items()
+    ]
+    return _("On {endpoint} the first tier is not the same on every host: {parts}.").format(
+        endpoint=endpoint, parts=text.semicolon(parts)
+    )
 
 
 def _order(pairs: Sequence[_Pair]) -> str:
     compared = [pair for pair in pairs if len(pair.ahead + pair.level + pair.behind) > 1]
     if contradictions := [pair for pair in compared if pair.contradicts]:
-        named = "; ".join(
-            f"{text.one_line(pair.first)} is ahead of {text.one_line(pair.second)} on "
-            f"{_join(pair.ahead)} and behind it on {_join(pair.behind)}"
+        named = [
+            _("{first} is ahead of {second} on {ahead} and behind it on {behind}").format(
+                first=text.one_line(pair.first),
+                second=text.one_line(pair.second),
+                ahead=_join(pair.ahead),
+                behind=_join(pair.behind),
+            )
             for pair in contradictions[:_NAMED]
-        )
+        ]
         more = len(contradictions) - _NAMED
-        rest = f"; and {text.number(more, 'more pair')}" if more > 0 else ""
-        return f"The order does not hold: {named}{rest}."
+        if more > 0:
+            named.append(_("and {more_pairs}").format(more_pairs=text.number(more, "more pair")))
+        return _("The order does not hold: {pairs}.").format(pairs=text.semicolon(named))
     partial = sum(pair.is_partial for pair in compared)
     if not partial:
-        return "The order holds: the hosts agree on every pair."
-    return (
-        f"No host contradicts another; {partial} of {text.number(len(compared), 'pair')} "
-        f"{'is' if partial == 1 else 'are'} told apart on some hosts only."
-    )
+        return _("The order holds: the hosts agree on every pair.")
+    return ngettext(
+        "No host contradicts another; {partial} of {pairs} is told apart on some hosts only.",
+        "No host contradicts another; {partial} of {pairs} are told apart on some hosts only.",
+        partial,
+    ).format(partial=partial, pairs=text.number(len(compared), "pair"))
 
 
 def _join(names: Sequence[str]) -> str:
-    shown = [text.one_line(name) for name in names]
-    return " and ".join(part for part in (", ".join(shown[:-1]), shown[-1]) if part)
+    return text.both([text.one_line(name) for name in names])

@@ -15,6 +15,7 @@ from collect.decide import (
     largest_gap,
     twins_of,
 )
+from collect.lang import _
 from collect.stats.bootstrap import Bootstrap, resample_blocks
 from collect.stats.comparison import Comparison, Interval, Metric, Ranked, Ranking, TwinGap
 from collect.stats.summary import Summary, summarise
@@ -280,8 +281,8 @@ def _note(summaries: Mapping[str, Summary], is_compared: bool) -> str | None:  #
     if is_compared or not summaries:
         return None
     if len(summaries) == 1:
-        return "Only one variant has figures, so there is nothing to compare it with."
-    return (
+        return _("Only one variant has figures, so there is nothing to compare it with.")
+    return _(
         "No two variants share two blocks, so nothing can be told apart and there is no interval; "
         "three blocks are the least that say something."
     )

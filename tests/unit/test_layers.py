@@ -30,12 +30,22 @@ LAYERS = [
     ["activation"],
     ["model"],
     ["decode", "upgrade", "attempts", "sums", "schema"],
-    ["errors"],
+    ["errors", "lang"],
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 # What runs on the host: it ships without the rest of the kit.
 HOST_SIDE = {"runner", "service"}
-SHIPS = {"activation", "errors", "decode", "model", "upgrade", "attempts", "checks", "decide"}
+SHIPS = {
+    "activation",
+    "attempts",
+    "checks",
+    "decide",
+    "decode",
+    "errors",
+    "lang",
+    "model",
+    "upgrade",
+}
 HOST_MAY_IMPORT = SHIPS | HOST_SIDE
 
 MODULES = sorted(ROOT.rglob("*.py"))

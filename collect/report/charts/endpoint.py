@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
+from collect.lang import N_, _
 from collect.report import text, words
 from collect.report.charts.parts import (
     ROW_HEIGHT_PX,
@@ -32,15 +33,26 @@ _CPU_COLOURS = {
     "proxy": "#CC79A7",
     "databases": "#0072B2",
     "wrk": "#E69F00",
-    "the kit": "#F0E442",
+    "kit": "#F0E442",
     "others": "#999999",
     "stolen": "#D55E00",
     "idle": "#DDDDDD",
+}
+_WHO = {
+    "server": N_("server"),
+    "proxy": N_("proxy"),
+    "databases": N_("databases"),
+    "wrk": N_("wrk"),
+    "kit": N_("the kit"),
+    "others": N_("others"),
+    "stolen": N_("stolen"),
+    "idle": N_("idle"),
 }
 # What a database of the app's goes by in the process list.
 _DATABASES = ("redis-server", "postgres")
 _PERCENTILES = ("p50", "p75", "p90", "p99", "p999", "max")
 _SHOWN_PERCENTILES = {"p50": "50", "p75": "75", "p90": "90", "p99": "99", "p999": "99.9"}
+_SIZES = (N_("PSS idle"), N_("PSS peak"), N_("RSS peak"), N_("cgroup peak"))
 _MOST_LABELS = 12
 """More names than this in a scatter plot hide each other."""
 
@@ -50,9 +62,12 @@ def endpoint_charts(host: HostReport, part: EndpointReport) -> list[Chart]:
     return [
         Chart(
             name_of("rps", part),
-            words.RPS_TITLE,
-            "A dot is the median over blocks, a line one trial. The host's speed changes from hour "
-            "to hour, so compare inside blocks: that is what the chart beside this one does.",
+            _(words.RPS_TITLE),
+            _(
+                "A dot is the median over blocks, a line one trial. The host's speed changes from "
+                "hour to hour, so compare inside blocks: that is what the chart beside this one "
+                "does."
+            ),
             _figures(host, part.rps, "req/s", _rps),
         ),
         *_behind(host, part),
@@ -92,7 +107,11 @@ def _figures(
             {
                 "data": {"values": medians},
                 "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
-                "encoding": {"x": x, "shape": shape(), "tooltip": tips(shown=f"median {unit}")},
+                "encoding": {
+                    "x": x,
+                    "shape": shape(),
+                    "tooltip": tips(shown=_("median {unit}").format(unit=unit)),
+                },
             },
         ],
     }
@@ -104,18 +123,22 @@ def _behind(host: HostReport, part: EndpointReport) -> list[Chart]:
     points = []
     for row in rows:
         if row.is_first:
-            points.append(point(host, row, ratio=1.0, low=1.0, high=1.0, shown="1 (the best)"))
+            points.append(point(host, row, ratio=1.0, low=1.0, high=1.0, shown=_("1 (the best)")))
         elif row.behind is not None:
             near = {name: getattr(row.behind, name) for name in ("ratio", "low", "high")}
             points.append(point(host, row, **near, shown=text.interval(row.behind)))
     if len(points) < 2:  # noqa: PLR2004 - the best alone is behind nobody
         return []
     names = names_axis(host, rows)
-    x = {"type": "quantitative", "scale": {"type": "log"}, "title": "times slower than the best"}
+    x = {"type": "quantitative", "scale": {"type": "log"}, "title": _("times slower than the best")}
     spec = {
         "height": {"step": ROW_HEIGHT_PX},
         "data": {"values": points},
-        "encoding": {"y": names, "color": colour(host), "tooltip": tips(shown="behind the best")},
+        "encoding": {
+            "y": names,
+            "color": colour(host),
+            "tooltip": tips(shown=_("behind the best")),
+        },
         "layer": [
             {
                 "data": {"values": [{"at": 1}]},
@@ -141,9 +164,12 @@ def _behind(host: HostReport, part: EndpointReport) -> list[Chart]:
     return [
         Chart(
             name_of("behind", part),
-            "How many times slower than the best",
-            "Block by block, with the 95 % interval, which allows for all pairs. An interval that "
-            "reaches 1 is a tie with the best; variants of one tier (=) are not all told apart.",
+            _("How many times slower than the best"),
+            _(
+                "Block by block, with the 95 % interval, which allows for all pairs. An interval "
+                "that reaches 1 is a tie with the best; variants of one tier (=) are not all told "
+                "apart."
+            ),
             spec,
         )
     ]
@@ -152,14 +178,15 @@ def _behind(host: HostReport, part: EndpointReport) -> list[Chart]:
 def _memory(host: HostReport, part: EndpointReport) -> list[Chart]:
     """Draw PSS from idle to peak, and beside it what RSS and the control group say."""
     points = []
+    idle, peak, rss, cgroup = map(_, _SIZES)
     for row in part.memory.rows:
         trials = [line.trial for line in trials_of(host, row.variant, part.endpoint.name)]
         own = [trial.memory for trial in trials if trial.memory]
         kinds: dict[str, float | None] = {
-            "PSS idle": median(trial.whole_pss_idle_bytes for trial in trials),
-            "PSS peak": median(trial.whole_pss_peak_bytes for trial in trials),
-            "RSS peak": median(one.rss_peak_bytes for one in own),
-            "cgroup peak": median(one.cgroup_peak_bytes for one in own),
+            idle: median(trial.whole_pss_idle_bytes for trial in trials),
+            peak: median(trial.whole_pss_peak_bytes for trial in trials),
+            rss: median(one.rss_peak_bytes for one in own),
+            cgroup: median(one.cgroup_peak_bytes for one in own),
         }
         sizes = {kind: text.mebibytes(size) for kind, size in kinds.items()}
         points += [
@@ -168,8 +195,8 @@ def _memory(host: HostReport, part: EndpointReport) -> list[Chart]:
                 row,
                 kind=kind,
                 value=size,
-                low=sizes["PSS idle"],
-                high=sizes["PSS peak"],
+                low=sizes[idle],
+                high=sizes[peak],
                 shown=f"{text.figure(size)} MiB",
             )
             for kind, size in sizes.items()
@@ -180,22 +207,20 @@ def _memory(host: HostReport, part: EndpointReport) -> list[Chart]:
     names = names_axis(host, part.memory.rows)
     x = {"type": "quantitative", "title": "MiB", "scale": {"zero": True}}
     kinds_seen = [
-        kind
-        for kind in ("PSS idle", "PSS peak", "RSS peak", "cgroup peak")
-        if any(point["kind"] == kind for point in points)
+        kind for kind in (idle, peak, rss, cgroup) if any(point["kind"] == kind for point in points)
     ]
-    shapes = {"PSS idle": "stroke", "PSS peak": "circle", "RSS peak": "square"}
+    shapes = {idle: "stroke", peak: "circle", rss: "square"}
     spec: Spec = {
         "height": {"step": ROW_HEIGHT_PX},
         "data": {"values": points},
         "encoding": {
             "y": names,
             "color": colour(host),
-            "tooltip": tips("kind", shown="memory"),
+            "tooltip": tips("kind", shown=_("memory")),
         },
         "layer": [
             {
-                "transform": [{"filter": "datum.kind == 'PSS peak' && datum.low != null"}],
+                "transform": [{"filter": f"datum.kind == {peak!r} && datum.low != null"}],
                 "mark": {"type": "rule", "strokeWidth": 6, "opacity": 0.35},
                 "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}},
             },
@@ -219,9 +244,12 @@ def _memory(host: HostReport, part: EndpointReport) -> list[Chart]:
     return [
         Chart(
             name_of("memory", part),
-            "Memory, idle to peak",
-            "The bar is PSS from idle to its peak under load: what one more such server needs. RSS "
-            "counts a page that two processes share twice; the control group counts caches, too.",
+            _("Memory, idle to peak"),
+            _(
+                "The bar is PSS from idle to its peak under load: what one more such server "
+                "needs. RSS counts a page that two processes share twice; the control group "
+                "counts caches, too."
+            ),
             spec,
         )
     ]
@@ -247,7 +275,7 @@ def _memory_and_rps(host: HostReport, part: EndpointReport) -> list[Chart]:
         "x": {
             "field": "mib",
             "type": "quantitative",
-            "title": "peak memory (PSS), MiB",
+            "title": _("peak memory (PSS), MiB"),
             "scale": {"zero": True},
         },
         "y": {
@@ -257,7 +285,7 @@ def _memory_and_rps(host: HostReport, part: EndpointReport) -> list[Chart]:
             "scale": {"zero": True},
         },
         "color": colour(host),
-        "tooltip": tips(shown="figures"),
+        "tooltip": tips(shown=_("figures")),
     }
     layers: list[Spec] = [
         {
@@ -278,8 +306,8 @@ def _memory_and_rps(host: HostReport, part: EndpointReport) -> list[Chart]:
     return [
         Chart(
             name_of("efficiency", part),
-            "Throughput against memory",
-            "Up and to the left is better: more requests out of less memory.",
+            _("Throughput against memory"),
+            _("Up and to the left is better: more requests out of less memory."),
             {"height": 260, "data": {"values": points}, "encoding": at, "layer": layers},
         )
     ]
@@ -308,18 +336,18 @@ def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
                 "field": "percentile",
                 "type": "ordinal",
                 "sort": order,
-                "title": "percentile of the answers",
+                "title": _("percentile of the answers"),
                 "axis": {"labelAngle": 0},
             },
             "y": {
                 "field": "ms",
                 "type": "quantitative",
-                "title": "latency, ms",
+                "title": _("latency, ms"),
                 "scale": {"type": "log"},
             },
             "color": colour(host),
             "detail": {"field": "variant"},
-            "tooltip": tips("percentile", shown="latency"),
+            "tooltip": tips("percentile", shown=_("latency")),
         },
         "layer": [
             {
@@ -342,9 +370,11 @@ def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
     return [
         Chart(
             name_of("latency", part),
-            "Latency under full load",
-            "Medians over blocks of each percentile. With the queue always full, latency follows "
-            "throughput: it is no measure of what a visitor of a quiet site waits.",
+            _("Latency under full load"),
+            _(
+                "Medians over blocks of each percentile. With the queue always full, latency "
+                "follows throughput: it is no measure of what a visitor of a quiet site waits."
+            ),
             spec,
         )
     ]
@@ -365,10 +395,11 @@ def _cpu(host: HostReport, part: EndpointReport) -> list[Chart]:
             mean = statistics.fmean(share[who] for share in shares)
             if mean > 0:
                 shown = text.percent(mean)
-                bars.append(point(host, row, who=who, share=mean, shown=shown))
+                bars.append(point(host, row, who=_(_WHO[who]), share=mean, shown=shown))
     if not bars:
         return []
-    seen = [who for who in _CPU_COLOURS if any(bar["who"] == who for bar in bars)]
+    named = {_(_WHO[who]): colour for who, colour in _CPU_COLOURS.items()}
+    seen = [who for who in named if any(bar["who"] == who for bar in bars)]
     spec: Spec = {
         "height": {"step": ROW_HEIGHT_PX},
         "data": {"values": bars},
@@ -384,7 +415,7 @@ def _cpu(host: HostReport, part: EndpointReport) -> list[Chart]:
             "x": {
                 "field": "share",
                 "type": "quantitative",
-                "title": f"share of {text.number(_cores(host), 'core')}",
+                "title": _("share of {cores}").format(cores=text.number(_cores(host), "core")),
                 "axis": {"format": "%"},
                 "scale": {"domain": [0, 1], "clamp": True},
             },
@@ -393,18 +424,20 @@ def _cpu(host: HostReport, part: EndpointReport) -> list[Chart]:
                 "type": "nominal",
                 "title": None,
                 "sort": seen,
-                "scale": {"domain": seen, "range": [_CPU_COLOURS[who] for who in seen]},
+                "scale": {"domain": seen, "range": [named[who] for who in seen]},
             },
             "order": {"field": "place"},
-            "tooltip": tips("who", shown="share"),
+            "tooltip": tips("who", shown=_("share")),
         },
     }
     return [
         Chart(
             name_of("cpu", part),
-            "Who used the cores",
-            "Means over the trials used. wrk runs on the same host and takes its share from the "
-            "server; what others took was missing to both.",
+            _("Who used the cores"),
+            _(
+                "Means over the trials used. wrk runs on the same host and takes its share from "
+                "the server; what others took was missing to both."
+            ),
             spec,
         )
     ]
@@ -422,7 +455,7 @@ def _shares(trial: Trial) -> dict[str, float] | None:
         "proxy": (trial.proxy_figures.cpu_s or 0.0) if trial.proxy_figures else 0.0,
         "databases": sum(used_s for name, used_s in others.items() if name in _DATABASES),
         "wrk": cpu.loadgen_s or 0.0,
-        "the kit": cpu.runner_s or 0.0,
+        "kit": cpu.runner_s or 0.0,
     }
     # What nobody was seen to use, the kernel's own work on the network among it.
     busy_s = cpu.busy_s if cpu.busy_s is not None else sum(spent.values())

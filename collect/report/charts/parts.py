@@ -7,6 +7,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from collect.lang import N_, _
 from collect.report import text
 
 if TYPE_CHECKING:
@@ -29,6 +30,16 @@ SERVER_COLOURS = {
 MORE_COLOURS = ("#999999", "#F0E442", "#8C6BB1", "#A6761D")
 VERDICT_COLOURS = {"valid": "#0072B2", "suspect": "#E69F00", "invalid": "#D55E00"}
 ROW_HEIGHT_PX = 22
+_FIELDS = {
+    "block": N_("block"),
+    "endpoint": N_("endpoint"),
+    "kind": N_("kind"),
+    "percentile": N_("percentile"),
+    "profile": N_("profile"),
+    "step": N_("step"),
+    "who": N_("who"),
+}
+"""What a field of a chart's data is called where a value is shown."""
 _UNSAFE_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -166,8 +177,8 @@ def shape(*, legend: bool = False) -> Spec:
 def tips(*fields: str, shown: str) -> list[Spec]:
     """Return the hover values: the variant, these fields, and the figure with its unit."""
     return [
-        {"field": "variant", "title": "variant"},
-        *({"field": field, "title": field} for field in fields),
+        {"field": "variant", "title": _("variant")},
+        *({"field": field, "title": _(_FIELDS[field])} for field in fields),
         {"field": "shown", "title": shown},
     ]
 

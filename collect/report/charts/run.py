@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from collect.lang import _
 from collect.report import text, words
 from collect.report.charts.parts import (
     MORE_COLOURS,
@@ -17,6 +18,7 @@ from collect.report.charts.parts import (
     point,
     tips,
 )
+from collect.report.ladder import TITLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,8 +67,8 @@ def _profiles(host: HostReport) -> list[Chart]:
         found.append(
             Chart(
                 name_of("profiles", part),
-                f"Profiles side by side: {name}",
-                "Medians over blocks. Whether two are told apart stands in the ranking.",
+                words.titled(_("Profiles side by side"), name),
+                _("Medians over blocks. Whether two are told apart stands in the ranking."),
                 {
                     "height": {"step": ROW_HEIGHT_PX},
                     "data": {"values": points},
@@ -122,14 +124,20 @@ def _proxies(host: HostReport) -> list[Chart]:
     ]
     if not points:
         return []
-    x = {"type": "quantitative", "scale": {"type": "log"}, "title": "req/s ÷ req/s without proxy"}
+    x = {
+        "type": "quantitative",
+        "scale": {"type": "log"},
+        "title": _("req/s ÷ req/s without proxy"),
+    }
     names = {"field": "variant", "type": "nominal", "title": None, "axis": {"labelLimit": 240}}
     return [
         Chart(
             "proxies",
-            words.PROXIES_TITLE,
-            "The same server behind its proxy over the server asked directly, block by block, with "
-            "the 95 % interval of this pair alone. 1: it costs nothing.",
+            _(words.PROXIES_TITLE),
+            _(
+                "The same server behind its proxy over the server asked directly, block by block, "
+                "with the 95 % interval of this pair alone. 1: it costs nothing."
+            ),
             {
                 "height": {"step": ROW_HEIGHT_PX + 8},
                 "data": {"values": points},
@@ -142,7 +150,7 @@ def _proxies(host: HostReport) -> list[Chart]:
                         "title": None,
                         "scale": {"range": list(VERDICT_COLOURS.values())},
                     },
-                    "tooltip": tips("endpoint", shown="of the direct one's req/s"),
+                    "tooltip": tips("endpoint", shown=_("of the direct one's req/s")),
                 },
                 "layer": [
                     {
@@ -182,9 +190,11 @@ def _ladders(host: HostReport) -> list[Chart]:
     return [
         Chart(
             "ladder",
-            "Where the processor time of a request goes",
-            "Each part is what one rung costs more than the one below it; the table has the "
-            "intervals, and says which steps are not told apart from noise.",
+            _(TITLE),
+            _(
+                "Each part is what one rung costs more than the one below it; the table has the "
+                "intervals, and says which steps are not told apart from noise."
+            ),
             {
                 "height": {"step": ROW_HEIGHT_PX},
                 "data": {"values": steps},
@@ -200,7 +210,7 @@ def _ladders(host: HostReport) -> list[Chart]:
                     "x": {
                         "field": "ms",
                         "type": "quantitative",
-                        "title": "CPU ms a request",
+                        "title": _("CPU ms a request"),
                     },
                     "color": {
                         "field": "step",
@@ -210,7 +220,7 @@ def _ladders(host: HostReport) -> list[Chart]:
                         "scale": {"domain": seen, "range": palette[: len(seen)]},
                     },
                     "order": {"field": "place"},
-                    "tooltip": tips("step", shown="CPU time"),
+                    "tooltip": tips("step", shown=_("CPU time")),
                 },
             },
         )
@@ -222,7 +232,8 @@ def _time_line(host: HostReport) -> list[Chart]:
     trials = [_moment(line) for line in host.trials]
     if not trials:
         return []
-    seen = [v for v in VERDICT_COLOURS if any(trial["verdict"] == v for trial in trials)]
+    seen = [v for v in VERDICT_COLOURS if any(line.verdict.status == v for line in host.trials)]
+    named = [_(words.STATUSES[v]) for v in seen]
     when = {
         "field": "start_ms",
         "type": "temporal",
@@ -234,14 +245,14 @@ def _time_line(host: HostReport) -> list[Chart]:
         "field": "verdict",
         "type": "nominal",
         "title": None,
-        "scale": {"domain": seen, "range": [VERDICT_COLOURS[v] for v in seen]},
+        "scale": {"domain": named, "range": [VERDICT_COLOURS[v] for v in seen]},
     }
     names = [text.one_line(variant.id) for variant in host.plan.variants]
     tips = [
-        {"field": "trial", "title": "trial"},
-        {"field": "verdict", "title": "verdict"},
-        {"field": "shown", "title": "figures"},
-        {"field": "why", "title": "why"},
+        {"field": "trial", "title": _("trial")},
+        {"field": "verdict", "title": _("verdict")},
+        {"field": "shown", "title": _("figures")},
+        {"field": "why", "title": _("why")},
     ]
     rows: Spec = {
         "height": {"step": max(9, min(ROW_HEIGHT_PX, 420 // max(1, len(names))))},
@@ -264,8 +275,8 @@ def _time_line(host: HostReport) -> list[Chart]:
     made = [
         Chart(
             "time-line",
-            "The run, trial by trial",
-            "Times are UTC. Gaps are warm-ups, starts and stops.",
+            _("The run, trial by trial"),
+            _("Times are UTC. Gaps are warm-ups, starts and stops."),
             rows,
         )
     ]
@@ -274,7 +285,7 @@ def _time_line(host: HostReport) -> list[Chart]:
         "type": "nominal",
         "title": None,
         "scale": {
-            "domain": seen,
+            "domain": named,
             "range": [
                 {"valid": "circle", "suspect": "triangle-up", "invalid": "cross"}[v] for v in seen
             ],
@@ -283,15 +294,15 @@ def _time_line(host: HostReport) -> list[Chart]:
     for name, title, axis, caption in (
         (
             "steal",
-            "Stolen time",
-            "steal, %",
-            "Time in which the host wanted to run and another machine on the same hardware did.",
+            _("Stolen time"),
+            _("steal, %"),
+            _("Time in which the host wanted to run and another machine on the same hardware did."),
         ),
         (
             "canary",
-            "The canary",
-            "canary, ms",
-            (
+            _("The canary"),
+            _("canary, ms"),
+            _(
                 "The same piece of work on one core before each trial. Where it takes longer, the "
                 "host was slower; no figure is corrected by it."
             ),
@@ -335,12 +346,14 @@ def _moment(line: TrialLine) -> dict[str, Any]:
     return {
         "trial": text.one_line(trial.trial_id),
         "variant": text.one_line(trial.variant),
-        "verdict": line.verdict.status,
+        "verdict": words.status(line),
         "start_ms": _epoch_ms(trial.started_at),
         "end_ms": _epoch_ms(trial.ended_at),
         "steal": None if steal is None else steal * 100,
         "canary": None if canary_s is None else canary_s * 1000,
-        "shown": f"{text.figure(rps)} req/s, steal {text.percent(steal)}",
+        "shown": _("{figure} req/s, steal {steal}").format(
+            figure=text.figure(rps), steal=text.percent(steal)
+        ),
         "why": text.one_line(line.verdict.reasons[0].seen) if line.verdict.reasons else "",
     }
 
@@ -352,7 +365,7 @@ def _epoch_ms(moment: str) -> float:
 def _is_short(trials: Sequence[Mapping[str, Any]]) -> bool:
     """Tell whether all of it happened within a day."""
     spans = [(float(trial["start_ms"]), float(trial["end_ms"])) for trial in trials]
-    return max(end for _, end in spans) - min(start for start, _ in spans) < _DAY_MS
+    return max(end for _start, end in spans) - min(start for start, _end in spans) < _DAY_MS
 
 
 def _without_profile(variant: Variant) -> str:

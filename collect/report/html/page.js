@@ -26,7 +26,8 @@
     return window.vegaEmbed(place, { ...unpack(spec), width: width() }, options).then(({ view }) => {
       window.addEventListener("resize", () => view.width(width()).runAsync());
     }).catch((error) => {
-      place.textContent = "This chart could not be drawn: " + error.message;
+      const failed = document.querySelector("footer").dataset.failed;
+      place.textContent = failed + " " + error.message;
       console.error(name, error);
     });
   });

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import collect
+from collect.lang import _, sentences, spoken
 from collect.report import ladder, text, together, words
 from collect.report.charts import LOOK, charts_of, colours, javascript, name_of
 from collect.report.html.packing import pack_spec
@@ -43,10 +44,11 @@ def render_html(report: Report) -> str:
         specs={name: pack_spec(chart.in_full(_WIDTH_PX)) for name, chart in charts.items()},
         version=collect.__version__,
         library=javascript(),
-        heads=HEADS,
+        heads=[_(head) for head in HEADS],
         look=LOOK,
         more=more,
         has_raw=more["has_raw"],
+        language=spoken(),
         text=text,
         words=words,
         together=together,
@@ -84,30 +86,33 @@ def _facts(host: HostReport) -> list[tuple[str, str]]:
     facts, plan = host.facts, host.plan
     memory = text.mebibytes(facts.memory_bytes)
     stop = plan.stopping
-    ends = f"after {text.number(plan.blocks, 'block')}"
+    blocks = text.number(plan.blocks, "block")
+    ends = _("after {blocks}").format(blocks=blocks)
     if stop.gap is not None:
-        ends = (
-            f"once every pair is told apart or known to lie within {text.percent(stop.gap)}, "
-            f"or {ends}"
-        )
+        ends = _(
+            "once every pair is told apart or known to lie within {gap}, or after {blocks}"
+        ).format(gap=text.percent(stop.gap), blocks=blocks)
     known = [
-        ("Host", host.name),
-        ("Kernel", facts.kernel),
-        ("System", facts.distribution),
-        ("Processor", facts.cpu_model),
-        ("Cores", None if facts.cores is None else str(facts.cores)),
-        ("Memory", f"{text.figure(memory / 1024)} GiB" if memory else None),
-        ("Virtualisation", facts.virtualisation),
+        (_("Host"), host.name),
+        (_("Kernel"), facts.kernel),
+        (_("System"), facts.distribution),
+        (_("Processor"), facts.cpu_model),
+        (_("Cores"), None if facts.cores is None else str(facts.cores)),
+        (_("Memory"), f"{text.figure(memory / 1024)} GiB" if memory else None),
+        (_("Virtualisation"), facts.virtualisation),
         ("Python", facts.python),
         *((name, version) for name, version in facts.versions),
         ("serverbench", collect.__version__),
-        ("Run", plan.run_id),
-        ("Planned at", plan.created_at),
-        ("Seed", str(plan.seed)),
-        ("Order", plan.order),
-        ("Ends", ends),
-        ("Load", text.load(plan.load)),
-        ("Warm-up", f"{plan.load.warmup_s:g} s before each trial"),
+        (_("Run"), plan.run_id),
+        (_("Planned at"), plan.created_at),
+        (_("Seed"), str(plan.seed)),
+        (_("Order"), _(text.ORDERS[plan.order])),
+        (_("Ends"), ends),
+        (_("Load"), text.load(plan.load)),
+        (
+            _("Warm-up"),
+            _("{warmup_s} s before each trial").format(warmup_s=f"{plan.load.warmup_s:g}"),
+        ),
     ]
     return [(name, text.one_line(value)) for name, value in known if value]
 
@@ -122,4 +127,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["line"] = text.one_line
+    environment.globals.update(_=_, sentences=sentences)
     return environment

@@ -6,7 +6,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from collect.report import text
+from collect.lang import N_, _, sentences
+from collect.report import text, words
 from collect.report.html.packing import Texts
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class TrialRow:
 
 
 HEADS = (
-    "trial", "block", "verdict", "req/s", "mean ms", "p99 ms", "PSS MiB", "CPU ms/request",
-    "steal %", "errors",
+    N_("trial"), N_("block"), N_("verdict"), "req/s", N_("mean ms"), "p99 ms", "PSS MiB",
+    N_("CPU ms/request"), N_("steal %"), N_("errors"),
 )  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def details(hosts: tuple[HostReport, ...]) -> dict[str, Any]:
     return {
         "trials": found,
         "texts": texts.all,
-        "names": ["Server", "Load"],
+        "names": [_("Server"), _("Load")],
         "has_raw": has_raw,
     }
 
@@ -76,7 +77,7 @@ def _details(line: TrialLine, raw: str, texts: Texts) -> list[Any]:
         [
             [
                 texts.place(reason.code),
-                texts.place(f"{text.one_line(reason.seen)} {text.one_line(reason.remedy)}"),
+                texts.place(sentences(text.one_line(reason.seen), text.one_line(reason.remedy))),
             ]
             for reason in line.verdict.reasons
         ],
@@ -97,7 +98,7 @@ def _row(line: TrialLine) -> TrialRow:
         cells=(
             Cell(text.one_line(trial.trial_id), None),
             _figure(trial.block, text.count(trial.block)),
-            Cell(line.verdict.status, None),
+            Cell(words.status(line), None),
             _figure(wrk.rps if wrk else None),
             _figure(wrk.latency_ms.mean if wrk else None),
             _figure(wrk.latency_ms.p99 if wrk else None),
