@@ -39,7 +39,7 @@ def answer(plan: Plan, endpoints: Sequence[EndpointReport], *, is_whole: bool) -
             ),
             *(_first_of_sequential(part) for part in compared),
         )
-    said = sentences(*(_sentence(part, plan.stopping.gap) for part in compared))
+    said = sentences(*(_sentence(part, plan.stopping.gap) for part in compared), _memory(compared))
     if not is_whole:
         said = _("So far: {said}").format(said=said)
     return sentences(said, _read_first(compared), _not_compared(endpoints))
@@ -142,6 +142,26 @@ def _tied(
     if is_everybody:
         return _("no two of the {count} variants can be told apart").format(count=len(rows))
     return _("{which} can't be told apart").format(which=which)
+
+
+def _memory(endpoints: Sequence[EndpointReport]) -> str:
+    """Say who needs least and most where memory matters most; nothing where none is told apart."""
+    told = [tiers for part in endpoints if len(tiers := _tiers(part.memory)) > 1]
+    if not told:
+        return ""
+    first, *_between, last = max(told, key=lambda tiers: tiers[0][0].median or 0)
+    one = last[0]
+    # A tier may hang together by a chain, and its ends not lie apart from the first.
+    if one.behind is None or one.behind.low <= 1:
+        return ""
+    endpoint = next(part.endpoint for part in endpoints if one in part.memory.rows)
+    return _("Least memory on {endpoint}: {least}; most: {most}, {interval} for {one}.").format(
+        endpoint=text.one_line(endpoint.name),
+        least=_names(first),
+        most=_names(last),
+        interval=text.interval(one.behind),
+        one=_id(one),
+    )
 
 
 def _read_first(endpoints: Sequence[EndpointReport]) -> str:
