@@ -15,19 +15,18 @@ from collect.attempts import split_attempt
 from collect.checks import Verdict, verdicts
 from collect.errors import DataError
 from collect.report import text
+from collect.store import EFFECTIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rich.console import RenderableType
 
     from collect.model import Plan, Trial
-    from collect.store import HostRun, Run, StoredTrial
+    from collect.store import HostFacts, HostRun, Run, StoredTrial
 
-EFFECTIVE = "effective.json"
 JOURNAL = "journal.txt"
-HOST = "host.json"
 _JOURNAL_LINES = 30
 _STYLES = {"valid": "green", "suspect": "yellow", "invalid": "red"}
 
@@ -84,8 +83,8 @@ def single_parts(single: Single) -> Iterator[RenderableType]:
         yield _fields([(reason.code, f"{text.one_line(reason.seen)} {reason.remedy}")])
     yield from _section("Planned", planned_fields(trial, plan))
     yield from _section("Figures", figure_fields(trial))
-    yield from _section("As it really ran", effective_fields(effective))
-    yield from _section("Versions", version_fields(effective, single.host.folder))
+    yield from _section("As it really ran", effective_fields(single.stored, effective))
+    yield from _section("Versions", version_fields(single.host.facts, effective))
     yield from _text_section("What wrk printed", single.stored.wrk_text())
     if trial.outcome.status != "ok":
         journal = _read_text(single.stored.folder / JOURNAL)
@@ -199,48 +198,33 @@ def figure_fields(trial: Trial) -> list[Field]:
     return [(name, said) for name, said in fields if said]
 
 
-def effective_fields(effective: dict[str, Any]) -> list[Field]:
+def effective_fields(stored: StoredTrial, effective: dict[str, Any]) -> list[Field]:
     """Say what was really started, by `effective.json`; nothing where that is not there."""
-    processes = [one for one in _list(effective.get("processes")) if isinstance(one, dict)]
-    unit = effective.get("unit")
-    main_pid = str(unit.get("MainPID")) if isinstance(unit, dict) else None
-    main = next((one for one in processes if str(one.get("pid")) == main_pid), None)
+    commands = stored.commands()
+    processes, seen = effective.get("processes"), effective.get("workers_seen")
     fields = [
-        ("command", _command(main.get("argv")) if main else ""),
-        ("processes", str(len(processes)) if processes else ""),
-        ("workers seen", text.UNKNOWN if (n := effective.get("workers_seen")) is None else str(n)),
-        ("wrk", _command(effective.get("load_argv"))),
+        ("command", " ".join(commands.server)),
+        ("processes", str(len(processes)) if isinstance(processes, list) else ""),
+        ("workers seen", "" if seen is None else str(seen)),
+        ("wrk", " ".join(commands.load)),
     ]
-    return [(name, said) for name, said in fields if said] if effective else []
+    return [(name, said) for name, said in fields if said]
 
 
-def version_fields(effective: dict[str, Any], host_folder: Path) -> list[Field]:
+def version_fields(facts: HostFacts, effective: dict[str, Any]) -> list[Field]:
     """Say which versions it was measured with, by `effective.json` and the host's `host.json`."""
-    facts = _read_json(host_folder / HOST)
-    versions = facts.get("versions")
-    known: dict[str, Any] = {
-        "server": effective.get("server_version"),
-        "Python": facts.get("python"),
-        **(versions if isinstance(versions, dict) else {}),
-        "kernel": facts.get("kernel"),
-        "system": facts.get("os"),
-    }
-    packages = facts.get("packages")
-    if isinstance(packages, dict):
-        known |= {name: packages.get(name) for name in ("django", "django-ninja")}
-    return [(name, str(value)) for name, value in known.items() if value]
+    fields = [
+        ("server", effective.get("server_version")),
+        ("Python", facts.python),
+        ("kernel", facts.kernel),
+        ("system", facts.distribution),
+        *facts.versions,
+    ]
+    return [(name, str(value)) for name, value in fields if value]
 
 
 def _because(reason: str | None) -> str:
     return f": {reason}" if reason else ""
-
-
-def _command(argv: object) -> str:
-    return " ".join(str(word) for word in _list(argv))
-
-
-def _list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _section(title: str, fields: list[Field]) -> Iterator[RenderableType]:

@@ -88,10 +88,9 @@ def test_show_says_everything_of_one_trial(run, results):
     plan = add_run(results, "one", "2026-01-01T02:00:00+00:00")
     planned = plan.trials[2]
     effective = {
-        "unit": {"MainPID": "7"},
         "processes": [
-            {"pid": 6, "argv": ["not", "this"]},
-            {"pid": 7, "argv": ["granian", "--workers=2"]},
+            {"pid": 6, "argv": ["not", "this"], "helper": True},
+            {"pid": 7, "argv": ["granian", "--workers=2"], "helper": False},
         ],
         "server_version": "2.8.7",
         "workers_seen": 2,
