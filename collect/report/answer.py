@@ -155,7 +155,12 @@ def _memory(endpoints: Sequence[EndpointReport]) -> str:
     if one.behind is None or one.behind.low <= 1:
         return ""
     endpoint = next(part.endpoint for part in endpoints if one in part.memory.rows)
-    return _("Least memory on {endpoint}: {least}; most: {most}, {interval} for {one}.").format(
+    said = (
+        _("Least memory on {endpoint}: {least}; most: {most}, {interval}.")
+        if len(last) == 1
+        else _("Least memory on {endpoint}: {least}; most: {most}, {interval} for {one}.")
+    )
+    return said.format(
         endpoint=text.one_line(endpoint.name),
         least=_names(first),
         most=_names(last),
