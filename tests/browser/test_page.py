@@ -121,7 +121,9 @@ def test_a_mark_says_its_figures_when_pointed_at(page):
     mark = page.find_element(
         "css selector", "[data-chart='0-rps-health'] .layer_1_marks path[aria-label]"
     )
-    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
+    # At once: a mark on its way would be missed.
+    there = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})"
+    page.execute_script(there, mark)
     ActionChains(page).move_to_element(mark).perform()
     tip = WebDriverWait(page, 10).until(
         lambda b: b.find_element("css selector", "#vg-tooltip-element.visible")
