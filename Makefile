@@ -11,9 +11,9 @@ PYTEST_ARGS ?=
 
 help:
 	@echo 'make bench      bring up a lab host here, deploy six servers, measure and rank them'
-	@echo 'make test       every test but test-vm, the lab host included'
+	@echo 'make test       every test, the lab hosts included'
 	@echo 'make test-fast  the tests that need no lab host'
-	@echo 'make test-vm    one scenario on an emulated virtual machine'
+	@echo 'make test-vm    its scenario on a virtual machine alone'
 	@echo 'make lint       ruff, mypy, yamllint, ansible-lint'
 	@echo 'make lab-up     the lab host alone; also lab-down, lab-reset, lab-ssh'
 	@echo 'make venv       what the commands need, in .venv, and nothing else'

@@ -129,6 +129,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
     endpoints = tuple(
         rank_endpoint(plan, endpoint, comparison, used) for endpoint in plan.endpoints
     )
+    of_the_app = [part for part in endpoints if not is_below_the_app(part.endpoint)]
     proxies = proxy_costs(plan, endpoints, [trial for trial, _ in used])
     unpaired = (lonely(found) for found in proxies if found.direct is None)
     left_out = tuple(line for line in lines if line.verdict.status == "invalid")
@@ -138,14 +139,10 @@ def _host(run: Run, host: HostRun) -> HostReport:
     counts = Counter(line.verdict.status for line in lines)
     return HostReport(
         name=host.name,
-        answer=answer(
-            plan,
-            [part for part in endpoints if not is_below_the_app(part.endpoint)],
-            is_whole=not host.missing,
-        ),
+        answer=answer(plan, of_the_app, is_whole=not host.missing),
         facts=host.facts,
         plan=plan,
-        course=course(host, endpoints, counts),
+        course=course(host, of_the_app, counts),
         endpoints=endpoints,
         ladders=ladders(plan, [trial for trial, _ in used]),
         proxies=proxies,

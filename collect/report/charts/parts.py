@@ -64,6 +64,7 @@ LOOK = {
         "labelColor": "currentColor",
         "orient": "top",
         "labelFontSize": 12,
+        "labelLimit": 240,
         "symbolStrokeColor": "currentColor",
     },
 }

@@ -18,7 +18,7 @@ from collect.report.charts.parts import (
     point,
     tips,
 )
-from collect.report.ladder import TITLE
+from collect.report.ladder import TITLE, is_below_the_app
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def _profiles(host: HostReport) -> list[Chart]:
         return []
     found = []
     profiles = list(dict.fromkeys(variant.profile for variant in host.plan.variants))
-    for part in host.endpoints:
+    for part in (p for p in host.endpoints if not is_below_the_app(p.endpoint)):
         points = [
             point(
                 host,
