@@ -53,8 +53,6 @@ _DATABASES = ("redis-server", "postgres")
 _PERCENTILES = ("p50", "p75", "p90", "p99", "p999", "max")
 _SHOWN_PERCENTILES = {"p50": "50", "p75": "75", "p90": "90", "p99": "99", "p999": "99.9"}
 _SIZES = (N_("PSS idle"), N_("PSS peak"), N_("RSS peak"), N_("cgroup peak"))
-_MOST_LABELS = 12
-"""More names than this in a scatter plot hide each other."""
 
 
 def endpoint_charts(host: HostReport, part: EndpointReport) -> list[Chart]:
@@ -284,25 +282,16 @@ def _memory_and_rps(host: HostReport, part: EndpointReport) -> list[Chart]:
             "title": "req/s",
             "scale": {"zero": True},
         },
-        "color": colour(host),
+        "color": colour(host, legend=True),
         "tooltip": tips(shown=_("figures")),
     }
+    # Names in the plot would hide each other wherever two variants lie close.
     layers: list[Spec] = [
         {
             "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
-            "encoding": {"shape": shape()},
+            "encoding": {"shape": shape(legend=True)},
         }
     ]
-    if len(points) <= _MOST_LABELS:
-        layers.append(
-            {
-                "mark": {"type": "text", "dy": -11, "fontSize": 11},
-                "encoding": {
-                    "text": {"field": "variant"},
-                    "color": {"value": "currentColor"},
-                },
-            }
-        )
     return [
         Chart(
             name_of("efficiency", part),
@@ -345,7 +334,7 @@ def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
                 "title": _("latency, ms"),
                 "scale": {"type": "log"},
             },
-            "color": colour(host),
+            "color": colour(host, legend=True),
             "detail": {"field": "variant"},
             "tooltip": tips("percentile", shown=_("latency")),
         },
@@ -363,7 +352,7 @@ def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
-                "encoding": {"shape": shape()},
+                "encoding": {"shape": shape(legend=True)},
             },
         ],
     }

@@ -65,7 +65,12 @@ LOOK = {
         "orient": "top",
         "labelFontSize": 12,
         "labelLimit": 240,
+        # As wide as a phone; the next legend goes below.
+        "columns": 3,
+        "layout": {"top": {"direction": "vertical", "anchor": "start"}},
         "symbolStrokeColor": "currentColor",
+        "symbolBaseFillColor": "currentColor",
+        "symbolBaseStrokeColor": "currentColor",
     },
 }
 
