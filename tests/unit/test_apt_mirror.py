@@ -16,7 +16,7 @@ NEAR = "http://mirrors.example.com"
 DEBIAN_13 = """\
 Types: deb
 # http://snapshot.debian.org/archive/debian/20250520T000000Z
-URIs: http://deb.debian.org/debian/
+URIs: http://ftp.de.debian.org/debian/
 Suites: trixie trixie-updates
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
@@ -28,16 +28,16 @@ Components: main contrib
 """
 DEBIAN_12 = """\
 # main
-deb http://deb.debian.org/debian bookworm main contrib
+deb http://ftp.de.debian.org/debian bookworm main contrib
 deb-src [arch=amd64 signed-by=/usr/share/keyrings/a.gpg] http://ftp.debian.org/debian/ bookworm main
 deb http://security.debian.org bookworm-security main
-#deb http://deb.debian.org/debian bookworm-backports main
+#deb http://ftp.de.debian.org/debian bookworm-backports main
 deb https://download.docker.com/linux/debian bookworm stable
 deb https://pkg.jenkins.io/debian binary/
 """
 UBUNTU = """\
 Types: deb
-URIs: http://archive.ubuntu.com/ubuntu/
+URIs: http://de.archive.ubuntu.com/ubuntu/
  http://mirrors.tencentyun.com/ubuntu
 Suites: noble noble-updates noble-backports
 Components: main restricted universe
@@ -122,7 +122,7 @@ def test_what_is_no_source_of_the_distribution_is_not_touched(etc):
     path = etc / "sources.list.d/docker.list"
     path.write_text("deb https://download.docker.com/linux/debian trixie stable\n")
     (etc / "sources.list.d/old.list.disabled").write_text(
-        "deb http://deb.debian.org/debian sid main\n"
+        "deb http://ftp.de.debian.org/debian sid main\n"
     )
     assert converge(etc, NEAR, "trixie") == []
     assert mirror.planned(etc, NEAR, "trixie") == {}
