@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from collect.cli.playbooks import add_aim, aim_of, run_quietly
 from collect.errors import DataError
 from collect.model import Plan, dumps, load_plan
 from collect.plan import estimate_disk_bytes, estimate_s, plan_from_variables
+from collect.report.settings import in_words
 from collect.report.text import figure, load, mebibytes, number, seconds
 
 if TYPE_CHECKING:
@@ -108,12 +110,8 @@ def _describe(plan: Plan) -> str:
         number(len(plan.variants), "variant"),
     ]
     for variant in plan.variants:
-        knobs = ", ".join(
-            f"{name}={'n/a' if name in variant.not_honoured else value}"
-            for name, value in variant.knobs.items()
-            if value is not None or name in variant.not_honoured
-        )
-        lines.append(f"  {variant.id}: {knobs}")
+        said = f"{variant.id}: {in_words(variant)}"
+        lines.append(textwrap.fill(said, 80, initial_indent="  ", subsequent_indent="    "))
     lines += ["", f"{number(len(plan.trials), 'trial')}, in this order"]
     lines += [f"  {trial.position:>4}  {trial.id}" for trial in plan.trials]
     lines += [

@@ -51,6 +51,23 @@ def settings_of(plan: Plan) -> Settings:
     )
 
 
+def in_words(variant: Variant) -> str:
+    """Say in a line what a variant is set to, and what it has no setting for.
+
+    Values of the environment may be secrets; only how many there are is told.
+    """
+    told = [
+        f"{name.replace('_', ' ')} {_cell(variant, name)}"
+        for name in KNOBS
+        if _is_set(variant, name)
+    ]
+    lacking = [name.replace("_", " ") for name in KNOBS if name in variant.not_honoured]
+    parts = [", ".join(told) or "all left at its own defaults"]
+    if lacking:
+        parts.append(f"no setting for {', '.join(lacking)}")
+    return "; ".join(parts)
+
+
 def _letters(index: int) -> str:
     """Return a to z, then aa, ab and so on."""
     before, last = divmod(index, 26)

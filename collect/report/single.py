@@ -15,6 +15,7 @@ from collect.attempts import split_attempt
 from collect.checks import Verdict, verdicts
 from collect.errors import DataError
 from collect.report import text
+from collect.report.settings import in_words
 from collect.store import EFFECTIVE
 
 if TYPE_CHECKING:
@@ -96,16 +97,11 @@ def single_parts(single: Single) -> Iterator[RenderableType]:
 def planned_fields(trial: Trial, plan: Plan) -> list[Field]:
     """Say what was to be done."""
     variant, endpoint = plan.variant(trial.variant), plan.endpoint(trial.endpoint)
-    knobs = ", ".join(
-        f"{name}={'n/a' if name in variant.not_honoured else value}"
-        for name, value in variant.knobs.items()
-        if value is not None or name in variant.not_honoured
-    )
     planned_id, attempt = split_attempt(trial.trial_id)
     again = f", attempt {attempt} of {planned_id}" if attempt > 1 else ""
     where = f"http://{plan.address}:{plan.port_of(variant)}{endpoint.path}"
     return [
-        ("variant", f"{variant.id}: {knobs}" if knobs else variant.id),
+        ("variant", f"{variant.id}: {in_words(variant)}"),
         ("unit", " and ".join(filter(None, (variant.unit, variant.proxy_unit)))),
         (
             "place",
