@@ -63,7 +63,7 @@ class Recipe:
     certificates: dict[str, str]
     pip_configuration: str
     # Raise it when what is done to the root changes.
-    edition: int = 1
+    edition: int = 2
 
     @property
     def name(self) -> str:
