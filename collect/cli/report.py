@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         # A page of a megabyte helps nobody in a terminal.
         path = options.output or report.folder / "report.html"
         write_file(path, render_html(report))
-        write(f"{path}: open it in a browser; it needs nothing else\n")
+        write(f"{_shown(path)}: open it in a browser; it needs nothing else\n")
         return 0
     if options.format == "markdown" and options.output is not None:
         folder = options.output.with_name(f"{options.output.stem}-charts")
@@ -87,3 +87,9 @@ def run(options: argparse.Namespace) -> int:
     else:
         write_file(options.output, page)
     return 0
+
+
+def _shown(path: Path) -> Path:
+    """Return the path as short as it can be typed here."""
+    whole, here = path.resolve(), Path.cwd()
+    return whole.relative_to(here) if whole.is_relative_to(here) else whole
