@@ -62,9 +62,9 @@ def in_words(variant: Variant) -> str:
         if _is_set(variant, name)
     ]
     lacking = [name.replace("_", " ") for name in KNOBS if name in variant.not_honoured]
-    parts = [", ".join(told) or "all left at its own defaults"]
+    parts = [", ".join(told) or _("all left at its own defaults")]
     if lacking:
-        parts.append(f"no setting for {', '.join(lacking)}")
+        parts.append(_("no setting for {names}").format(names=", ".join(lacking)))
     return "; ".join(parts)
 
 
