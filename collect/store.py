@@ -87,7 +87,8 @@ class StoredTrial:
         if not isinstance(data, dict):
             return Commands()
         processes = data.get("processes")
-        found = [one for one in processes if isinstance(one, dict)] if processes else []
+        listed = processes if isinstance(processes, list) else []
+        found = [one for one in listed if isinstance(one, dict)]
         server = next((one for one in found if not one.get("helper")), {})
         return Commands(_strings(server.get("argv")), _strings(data.get("load_argv")))
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import factory
 import jsonschema
 import pytest
 import rich_run
@@ -121,6 +123,50 @@ def test_shares_of_the_cores_add_up_to_all_of_them(report):
         shares[bar["variant"]] = shares.get(bar["variant"], 0) + bar["share"]
     assert shares
     assert all(total == pytest.approx(1) for total in shares.values())
+
+
+def without(one, **parts):
+    """The trial with these parts of its figures unknown."""
+    return replace(one, **{name: replace(getattr(one, name), **to) for name, to in parts.items()})
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"cpu": {"server_s": None}},
+        {"cpu": {"loadgen_s": None}},
+        {"cpu": {"busy_s": None}},
+        {"cpu": {"steal_ratio": None}},
+        {"proxy_figures": {"cpu_s": None}},
+    ],
+    ids=str,
+)
+def test_a_trial_with_an_unknown_share_is_in_no_bar(tmp_path, unknown):
+    line = {"server": "granian", "interface": "wsgi", "proxy": "nginx"}
+    plan = factory.plan(variants=factory.variants([line]), blocks=2)
+    first, *rest = factory.noisy_trials(plan)
+    of = [first.endpoint == one.endpoint for one in rest]
+    known = build_report(load_run(factory.write_host(tmp_path / "a", plan, [first, *rest])))
+    trials = [without(first, **unknown), *rest]
+    report = build_report(load_run(factory.write_host(tmp_path / "b", plan, trials)))
+    none = [without(one, **unknown) for one in [first, *rest]]
+    nothing = build_report(load_run(factory.write_host(tmp_path / "c", plan, none)))
+    name = f"cpu-{first.endpoint}"
+    assert any(of)
+    assert [c.name for c in charts_of(known.hosts[0])].count(name) == 1
+    (chart,) = (c for c in charts_of(report.hosts[0]) if c.name == name)
+    assert sum(bar["share"] for bar in chart.spec["data"]["values"]) == pytest.approx(1)
+    assert name not in [c.name for c in charts_of(nothing.hosts[0])]
+
+
+@pytest.mark.parametrize("processes", [5, "all", {"a": 1}, [1, None], None])
+def test_commands_that_a_host_made_up_are_none(tmp_path, processes):
+    plan = factory.plan(blocks=1)
+    run = factory.write_host(tmp_path, plan)
+    for trial in (run / plan.host / "trials").iterdir():
+        (trial / "effective.json").write_text(json.dumps({"processes": processes, "load_argv": 7}))
+    (host,) = load_run(run).hosts
+    assert {(*one.commands().server, *one.commands().load) for one in host.trials} == {()}
 
 
 def test_the_page_is_small_enough_to_be_mailed_however_large_the_run(tmp_path):

@@ -435,22 +435,34 @@ def _cpu(host: HostReport, part: EndpointReport) -> list[Chart]:
 def _shares(trial: Trial) -> dict[str, float] | None:
     """Return who had which share of all cores; None where that is not known."""
     cpu, wrk = trial.cpu, trial.wrk
-    if cpu is None or wrk is None or cpu.server_s is None or not wrk.duration_s:
+    if cpu is None or wrk is None or not wrk.duration_s:
+        return None
+    proxy_s = None if trial.proxy_figures is None else trial.proxy_figures.cpu_s
+    if trial.proxy == "none":
+        proxy_s = 0.0
+    # What is not known was not nothing: the rest of the bar would be wrong by as much.
+    if (
+        cpu.server_s is None
+        or proxy_s is None
+        or cpu.loadgen_s is None
+        or cpu.busy_s is None
+        or cpu.steal_ratio is None
+    ):
         return None
     whole_s = wrk.duration_s * cpu.cores
     others = cpu.others or {}
     spent = {
         "server": cpu.server_s,
-        "proxy": (trial.proxy_figures.cpu_s or 0.0) if trial.proxy_figures else 0.0,
+        "proxy": proxy_s,
         "databases": sum(used_s for name, used_s in others.items() if name in _DATABASES),
-        "wrk": cpu.loadgen_s or 0.0,
+        "wrk": cpu.loadgen_s,
+        # Where this is not known, it is among the others.
         "kit": cpu.runner_s or 0.0,
     }
-    # What nobody was seen to use, the kernel's own work on the network among it.
-    busy_s = cpu.busy_s if cpu.busy_s is not None else sum(spent.values())
     shares = {who: used_s / whole_s for who, used_s in spent.items()}
-    shares["others"] = max(0.0, busy_s - sum(spent.values())) / whole_s
-    shares["stolen"] = cpu.steal_ratio or 0.0
+    # The kernel's own work on the network is among it.
+    shares["others"] = max(0.0, cpu.busy_s - sum(spent.values())) / whole_s
+    shares["stolen"] = cpu.steal_ratio
     shares["idle"] = max(0.0, 1 - sum(shares.values()))
     return shares
 
