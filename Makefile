@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 
 help:
 	@echo 'make bench      bring up a lab host here, deploy six servers, measure and rank them'
-	@echo 'make test       every test but test-vm, the lab hosts included'
+	@echo 'make test       every test, the lab hosts and a virtual machine included'
 	@echo 'make test-fast  the tests that need no lab host'
 	@echo 'make test-vm    its scenario on a virtual machine alone'
 	@echo 'make lint       ruff, mypy, yamllint, ansible-lint'
