@@ -27,7 +27,7 @@ DECIDE = "bench_decide"
 TIME_BUDGET = "bench_time_budget_s"
 RERUNS = "bench_reruns_per_block"
 
-_MAX_BLOCKS = 999
+MAX_BLOCKS = 999
 _MAX_RERUNS = 999
 _NULL = ("", "null", "none")
 
@@ -177,11 +177,11 @@ def check_blocks(
     known = plain(blocks)
     if isinstance(known, dict):
         _check_keys(known, BLOCKS, ("min", "max"))
-        most = check_whole(known["max"], f"{BLOCKS}.max", 1, _MAX_BLOCKS)
+        most = check_whole(known["max"], f"{BLOCKS}.max", 1, MAX_BLOCKS)
         least = check_whole(known["min"], f"{BLOCKS}.min", 1, most)
     else:
         try:
-            most = least = check_whole(known, BLOCKS, 1, _MAX_BLOCKS)
+            most = least = check_whole(known, BLOCKS, 1, MAX_BLOCKS)
         except DataError as error:
             raise DataError(f"{error}, or {{min: 5, max: 10}}") from None
     budget = None

@@ -138,6 +138,21 @@ class Stopping:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time in which a scheduled run works, on blocks of its own.
+
+    What is missed is missing: its blocks run later would belong to another time of day.
+    """
+
+    starts_at: str
+    """ISO 8601, with the offset of the host's zone."""
+    ends_at: str
+    """No block begins at this moment or later."""
+    first_block: int
+    last_block: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything the host runner needs to know, written once before anything runs."""
 
@@ -157,6 +172,8 @@ class Plan:
     variants: tuple[Variant, ...]
     endpoints: tuple[Endpoint, ...]
     trials: tuple[PlannedTrial, ...]
+    windows: tuple[Window, ...] = ()
+    """When a scheduled run works, in order of time; empty for a run that is begun by hand."""
 
     def port_of(self, variant: Variant) -> int:
         """Return where the load of the variant goes: to its proxy, if it has one."""
@@ -389,7 +406,8 @@ class Progress:
 
     schema_version: int
     run_id: str
-    state: Literal["running", "done", "failed"]
+    state: Literal["running", "waiting", "done", "failed"]
+    """`waiting`: for the next window of a scheduled run."""
     done: int
     total: int
     block: int

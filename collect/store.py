@@ -9,8 +9,10 @@ rebuilt from it, offline.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from collect.attempts import split_attempt
@@ -27,8 +29,10 @@ from collect.model import (
 from collect.sums import SUMS, digest, folder_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from collect.model import Window
 
 __all__ = ["SUMS", "HostRun", "Run", "StoredTrial", "digest", "load_run", "verify_trial"]
 
@@ -36,6 +40,7 @@ PLAN = "plan.json"
 DECISION = "decision.json"
 HOST = "host.json"
 PROGRESS = "progress.json"
+MISSED = "missed.jsonl"
 TRIALS = "trials"
 TRIAL = "trial.json"
 WRK_TEXT = "wrk.txt"
@@ -61,6 +66,8 @@ class HostFacts:
     virtualisation: str | None = None
     versions: tuple[tuple[str, str], ...] = ()
     """Of what was measured with, and of the servers, each with its name."""
+    timezone: str | None = None
+    """By its name, as in `Asia/Shanghai`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,19 @@ class StoredTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowState:
+    """How far a window of a scheduled run has come."""
+
+    window: Window
+    blocks_done: int
+    """Blocks that are whole."""
+    is_past: bool
+    """Whether it has closed, as far as the files here tell: what it lacks will not come."""
+    why_missed: str | None
+    """What the runner noted; None where it noted nothing, as on a host that was off."""
+
+
+@dataclass(frozen=True, slots=True)
 class HostRun:
     """One host's share of a run."""
 
@@ -117,7 +137,9 @@ class HostRun:
     """In the order of the plan; every attempt, a second one right after the first."""
     missing: tuple[PlannedTrial, ...]
     """Planned trials that are not here yet. Those of blocks that a run did without are not among
-    them."""
+    them, nor those of windows that a scheduled run missed."""
+    windows: tuple[WindowState, ...] = ()
+    """Of a scheduled run, in order of time."""
 
     @property
     def blocks(self) -> int:
@@ -209,6 +231,13 @@ def _load_host(folder: Path) -> HostRun:
         name, attempt = split_attempt(stored.trial.trial_id)
         return places[name], attempt
 
+    windows = _window_states(folder, plan, by_id)
+    gone = {
+        block
+        for state in windows
+        if state.is_past
+        for block in range(state.window.first_block, state.window.last_block + 1)
+    }
     return HostRun(
         name=folder.name,
         folder=folder,
@@ -220,9 +249,53 @@ def _load_host(folder: Path) -> HostRun:
         missing=tuple(
             trial
             for trial in plan.trials
-            if trial.id not in by_id and trial.block <= _blocks(plan, decision)
+            if trial.id not in by_id
+            and trial.block <= _blocks(plan, decision)
+            and trial.block not in gone
         ),
+        windows=windows,
     )
+
+
+def _window_states(
+    folder: Path, plan: Plan, found: Mapping[str, StoredTrial]
+) -> tuple[WindowState, ...]:
+    """Say how far each window has come: by the clock of the host, as its files have it."""
+    if not plan.windows:
+        return ()
+    missed = _missed(folder / MISSED)
+    ended = [datetime.fromisoformat(stored.trial.ended_at) for stored in found.values()]
+    with contextlib.suppress(DataError, OSError, ValueError):
+        progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        ended.append(datetime.fromisoformat(progress["updated_at"]))
+    latest = max(ended, default=datetime.fromtimestamp(0, timezone.utc))
+    lacking = {trial.block for trial in plan.trials if trial.id not in found}
+    return tuple(
+        WindowState(
+            window=window,
+            blocks_done=sum(
+                block not in lacking for block in range(window.first_block, window.last_block + 1)
+            ),
+            is_past=datetime.fromisoformat(window.ends_at) <= latest,
+            why_missed=missed.get(window.starts_at),
+        )
+        for window in plan.windows
+    )
+
+
+def _missed(path: Path) -> dict[str, str]:
+    """Read why windows were missed, by when they were to open; the last word on each."""
+    found = {}
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        # A line that was cut off says nothing, and harms nothing.
+        with contextlib.suppress(ValueError, RecursionError, KeyError, TypeError):
+            note = json.loads(line)
+            found[str(note["window"])] = str(note["why"])
+    return found
 
 
 def _load_decision(path: Path, plan: Plan) -> Decision | None:
@@ -273,6 +346,7 @@ def _load_facts(path: Path) -> HostFacts:
         memory_bytes=min((size for size in sizes if size is not None), default=None),
         cpu_model=_text(data.get("cpu_model")),
         virtualisation=_text(data.get("virtualisation")),
+        timezone=_text(data.get("timezone")),
         versions=tuple(
             (name, version)
             for part in ("versions", "packages")

@@ -123,6 +123,8 @@ class RunView:
                 line.append(verdict, style=style)
         if progress.state == "done":
             now = f"done: {progress.message or host.task}"
+        elif progress.state == "waiting":
+            now = f"waiting: {progress.phase}"
         else:
             now = ": ".join(filter(None, (progress.trial_id, progress.phase)))
         lines = [line, Text(f"now   {text.one_line(now)}")]

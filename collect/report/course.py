@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from collect.lang import N_, _
@@ -47,6 +48,8 @@ def course(
         Line(_("Trials"), _trials(host, counts)),
         Line(_("End"), _end(host)),
     ]
+    if host.windows:
+        lines.append(Line(_("Windows"), _windows(host)))
     if twins := [variant.twin_of for variant in host.plan.variants if variant.twin_of is not None]:
         lines.append(Line(_("Twin"), _twin(twins, endpoints)))
     # More of a sequential run would be no better than less.
@@ -76,7 +79,38 @@ def _trials(host: HostRun, counts: Mapping[VerdictStatus, int]) -> str:
     )
 
 
+def _windows(host: HostRun) -> str:
+    """Say which windows of a scheduled run have run, which were missed and why, and what comes."""
+    ran = [state for state in host.windows if state.blocks_done]
+    missed = [state for state in host.windows if state.is_past and not state.blocks_done]
+    to_come = [state for state in host.windows if not state.is_past and not state.blocks_done]
+    said = [
+        _("{ran} of {planned} have run, in the zone of the host.").format(
+            ran=len(ran), planned=len(host.windows)
+        )
+    ]
+    reasons: dict[str, list[str]] = {}
+    for state in missed:
+        why = state.why_missed or _("nothing is noted; the host was off, or the run was cut off")
+        reasons.setdefault(why, []).append(_moment(state.window.starts_at))
+    said += [
+        _("Missed: {moments} ({why}).").format(
+            moments=text.comma(moments), why=text.one_line(why).rstrip(".")
+        )
+        for why, moments in reasons.items()
+    ]
+    if to_come:
+        said.append(_("Next: {moment}.").format(moment=_moment(to_come[0].window.starts_at)))
+    return " ".join(said)
+
+
+def _moment(iso: str) -> str:
+    return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M}"
+
+
 def _end(host: HostRun) -> str:
+    if host.windows and host.missing:
+        return _("not yet: windows are still to come. It goes on by itself.")
     plan, decision = host.plan, host.decision
     reason = None if decision is None else decision.reason
     of_blocks = _("{done} of {planned}").format(

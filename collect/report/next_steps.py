@@ -34,7 +34,13 @@ def next_steps(run: Run, host: HostRun, findings: Findings) -> tuple[str, ...]:
     """Return a sentence for each step, with its command."""
     steps = []
     run_id = text.one_line(run.run_id)
-    if host.missing:
+    if host.missing and host.windows:
+        steps.append(
+            _("Windows are still to come. Fetch what they measured with: {command}").format(
+                command=f"ansible-playbook pull.yml -i INVENTORY -e bench_run_id={run_id}"
+            )
+        )
+    elif host.missing:
         steps.append(
             _("{missing} of {planned} trials are not here yet. Go on with: {command}").format(
                 missing=len(host.missing),
@@ -50,7 +56,7 @@ def next_steps(run: Run, host: HostRun, findings: Findings) -> tuple[str, ...]:
                 command=f"{_PLAYBOOK} -e bench_order=interleaved"
             )
         )
-    else:
+    elif not host.windows:
         steps += _more_blocks(host, findings.endpoints)
     if not steps:
         steps.append(

@@ -20,10 +20,12 @@ from collect.runner.loop import Loop, restore_of
 from collect.runner.preflight import check_plan, check_tools
 from collect.runner.progress import ProgressFile
 from collect.runner.seams import StopRequested, SystemClock, iso
+from collect.runner.starts import all_units
 from collect.runner.systemd import Systemd
 from collect.runner.trial_folder import TrialFolders
 from collect.runner.waiting import Bench
 from collect.runner.watch import HostWatch, usable_cores
+from collect.runner.windows import MISSED, note_missed, obstacle, open_window, outlook
 from collect.runner.wrk import Wrk
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lock = HostLock(options.lock_file, f"run {plan.run_id}", iso(time.time()))
     except HostBusyError as error:
         _log(str(error))
+        _miss(options.run_dir, plan, str(error))
         return EXIT_BUSY
     except (ServerbenchError, OSError) as error:
         _log(str(error))
@@ -65,16 +68,30 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     progress = ProgressFile(options.run_dir / "progress.json", plan, clock)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
+    services = Systemd()
     try:
         check_tools(options.wrk, options.wrk_script)
-        host.write_facts(
-            options.run_dir,
-            host.collect_facts(options.venv, options.wrk, options.memory_limit_bytes),
-            _log,
+        facts = host.collect_facts(
+            options.venv, options.wrk, options.memory_limit_bytes, all_units(plan)
         )
+        window = open_window(plan, clock.time())
+        if plan.windows and window is None:
+            later = outlook(plan, clock.time()) or "the last one is over"
+            _log(f"no window is open now; {later}")
+            progress.rest(later)
+            return 0
+        if window and (why := obstacle(options.run_dir, facts)):
+            _log(why)
+            note_missed(options.run_dir, window, clock.time(), why)
+            progress.rest(why)
+            return EXIT_FAILED
+        host.write_facts(options.run_dir, facts, _log)
+        if window and options.unit:
+            # A timer starts it, not a boot: a host that is rebooted goes on while the window is open.
+            services.enable([options.unit])
         bench = Bench(
             clock=clock,
-            services=Systemd(),
+            services=services,
             asker=HttpAsker(plan.address, plan.port),
             watch=HostWatch(options.venv),
             load=Wrk(options.wrk, options.wrk_script, plan.address, plan.port, plan.load),
@@ -82,8 +99,9 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
             cores=usable_cores(),
             log=_log,
         )
-        warning = Loop(plan, bench, progress, options.run_dir).run()
-        progress.end("done", warning)
+        warning = Loop(plan, bench, progress, options.run_dir, window=window).run()
+        next_one = outlook(plan, clock.time())
+        progress.end("done" if next_one is None else "waiting", warning or next_one)
     except StopRequested:
         _log("stopped; the same command goes on where it was")
         _end(progress, "running", "stopped")
@@ -100,6 +118,16 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     if warning:
         _log(warning)
     return 0
+
+
+def _miss(run_dir: Path, plan: Plan, why: str) -> None:
+    """Note that another run took the place of a window."""
+    now_s = time.time()
+    if window := open_window(plan, now_s):
+        try:
+            note_missed(run_dir, window, now_s, why)
+        except OSError as error:
+            _log(f"{MISSED} cannot be written: {error}")
 
 
 def _put_back(options: argparse.Namespace) -> int:
@@ -162,7 +190,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="run nothing: start again what served before the run, if that is still to be done",
     )
-    parser.add_argument("--unit", help="with --put-back: the runner's unit, started at no boot now")
+    parser.add_argument(
+        "--unit",
+        help="the runner's own unit: started at boot while a window is open, and no longer after",
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     options = parser.parse_args(arguments)
     if options.wrk_script is None and not options.put_back:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -16,14 +17,18 @@ from collect.runner.trial_folder import write_atomically
 from collect.runner.watch import package_versions, usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+_UNITS = Path("/etc/systemd/system")
 _CGROUP = Path("/sys/fs/cgroup")
 _CGROUP_V1_UNLIMITED = 2**60
 
 
 def collect_facts(
-    venv: Path | None, wrk: str, stated_limit_bytes: int | None = None
+    venv: Path | None,
+    wrk: str,
+    stated_limit_bytes: int | None = None,
+    units: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Look at the host. What cannot be told is None.
 
@@ -31,11 +36,13 @@ def collect_facts(
         venv: virtual environment of the servers, for package versions.
         wrk: the wrk program.
         stated_limit_bytes: memory limit that holds from outside, where a container cannot see it.
+        units: systemd units of the variants, whose files are told by their checksums.
     """
     limits = [limit for limit in (memory_limit(), stated_limit_bytes) if limit is not None]
     return {
         "schema_version": 1,
         "hostname": platform.node() or None,
+        "timezone": _zone(),
         "kernel": platform.release() or None,
         "architecture": platform.machine() or None,
         "os": _os_name(),
@@ -56,6 +63,7 @@ def collect_facts(
         "release": None if venv is None else venv.parent.resolve().name,
         "venv": None if venv is None else str(venv),
         "packages": None if venv is None else package_versions(venv),
+        "units": {unit: _checksum(_UNITS / unit) for unit in sorted(units)},
     }
 
 
@@ -92,6 +100,19 @@ def memory_limit() -> int | None:
             if place == root:
                 break
     return min((limit for limit in limits if limit < _CGROUP_V1_UNLIMITED), default=None)
+
+
+def _zone() -> str:
+    """Return the name of the host's time zone; one without a name counts in UTC."""
+    _, found, name = str(Path("/etc/localtime").resolve()).partition("/zoneinfo/")
+    return name if found else "UTC"
+
+
+def _checksum(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def _os_name() -> str | None:

@@ -12,12 +12,13 @@ from collect.runner.restore import Restore
 from collect.runner.rounds import SECOND, count_blocks, pick_reruns, split_rounds
 from collect.runner.starts import Starts, all_units, group_trials
 from collect.runner.trial_folder import forget_run_sums, write_atomically, write_run_sums
+from collect.runner.windows import has_closed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from collect.model import Plan, PlannedTrial, Trial
+    from collect.model import Plan, PlannedTrial, Trial, Window
     from collect.runner.judge import Judge
     from collect.runner.progress import ProgressFile
     from collect.runner.seams import Services
@@ -36,8 +37,19 @@ class Loop:
         progress: ProgressFile,
         run_dir: Path,
         judge: Judge | None = None,
+        *,
+        window: Window | None = None,
     ) -> None:
-        """Prepare; `judge` stands in for the verdicts and the decision in tests."""
+        """Prepare.
+
+        Args:
+            plan: the plan.
+            bench: what the run touches.
+            progress: kept up to date.
+            run_dir: folder of the run.
+            judge: stands in for the verdicts and the decision in tests.
+            window: of a scheduled run; its blocks are run, and no others.
+        """
         self._plan = plan
         self._bench = bench
         self._progress = progress
@@ -48,7 +60,8 @@ class Loop:
         self._restore = restore_of(plan, bench.services, run_dir)
         self._holds_the_host = False
         self._decision: Decision | None = None
-        self._blocks_done = 0
+        self._window = window
+        self._blocks_done = 0 if window is None else window.first_block - 1
 
     def run(self) -> str | None:
         """Run what is missing; return a warning for the last message, or None.
@@ -66,19 +79,22 @@ class Loop:
         self._found = bench.folders.finished([*ids, *(rerun_id(name, SECOND) for name in ids)])
         self._decision = self._read_decision()
         rounds = self._rounds_to_run()
-        reruns = sum(trial.attempt > 1 for trial in self._found.values())
-        self._progress.begin(self._found.values(), sum(map(len, rounds)) + reruns)
+        missing = sum(trial.id not in self._found for trials in rounds for trial in trials)
+        self._progress.begin(self._found.values(), len(self._found) + missing)
         try:
             self._run_rounds(rounds)
         finally:
             warning = self._restore.put_back()
-        if self._decision is not None:
+        if self._decision is not None and (self._window is None or self._is_final()):
             self._progress.stop_at(self._decision.blocks_done, _why(self._decision, self._plan))
         write_run_sums(self._run_dir)
         return warning
 
     def _run_rounds(self, rounds: Sequence[Sequence[PlannedTrial]]) -> None:
         for number, trials in enumerate(rounds, start=1):
+            if self._window and has_closed(self._window, self._bench.clock.time()):
+                self._bench.log(f"the window closed at {self._window.ends_at}; the rest is missed")
+                return
             ran = self._run([trial for trial in trials if trial.id not in self._found])
             again = pick_reruns(self._plan, trials, self._found, self._judge.spoiled)
             self._progress.add(len(again))
@@ -87,7 +103,7 @@ class Loop:
             if self._is_final():
                 continue  # An earlier session decided; only what went missing since was made up.
             if ran or self._decision is None or self._decision.blocks_done < self._blocks_done:
-                self._decide(is_last=number == len(rounds))
+                self._decide(is_last=number == len(rounds) and self._is_last_window())
             if self._is_final():
                 return
 
@@ -143,9 +159,15 @@ class Loop:
     def _is_final(self) -> bool:
         return self._decision is not None and self._decision.reason != "going_on"
 
+    def _is_last_window(self) -> bool:
+        return self._window is None or self._window == self._plan.windows[-1]
+
     def _rounds_to_run(self) -> list[list[PlannedTrial]]:
         """Return the rounds of the plan, up to where an earlier session ended the run."""
         rounds = split_rounds(self._plan.trials)
+        if self._window is not None:
+            first, last = self._window.first_block, self._window.last_block
+            return [trials for trials in rounds if first <= trials[0].block <= last]
         if self._decision is None or not self._is_final():
             return rounds
         chosen: list[list[PlannedTrial]] = []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from collect.checks import verdicts
+from collect.decode import decode
 from collect.model import SCHEMA_VERSION, PlannedTrial, Progress, Trial, dumps
 from collect.runner.seams import iso
 from collect.runner.trial_folder import write_atomically
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collect.model import Plan
     from collect.runner.seams import Clock
 
+State = Literal["running", "waiting", "done", "failed"]
 SWITCH_S = 2.5
 """Stop, start, checks and saving of one trial, as long as nothing was measured."""
 
@@ -82,13 +86,30 @@ class ProgressFile:
         self._timed_until_s = self._clock.monotonic()
         self._write("running", None)
 
-    def end(self, state: Literal["running", "done", "failed"], message: str | None) -> None:
+    def end(self, state: State, message: str | None) -> None:
         """Write the last state; `running` with a message when somebody stopped the runner."""
-        self._trial = None if state == "done" else self._trial
-        self._phase = state if message is None or state != "running" else message
+        self._trial = None if state in ("done", "waiting") else self._trial
+        self._phase = state if message is None or state not in ("running", "waiting") else message
         if state == "done" and self._ended is not None:
             self._phase = self._ended[1]
         self._write(state, message)
+
+    def rest(self, why: str) -> None:
+        """Say that a window passes without a trial; where the run was stays as it was written."""
+        if not self._path.exists():
+            self.end("waiting", why)
+            return
+        before = decode(Progress, json.loads(self._path.read_text("utf-8")), str(self._path))
+        now = replace(
+            before,
+            state="waiting",
+            phase=why,
+            message=why,
+            trial_id=None,
+            remaining_s=None,
+            updated_at=iso(self._clock.time()),
+        )
+        write_atomically(self._path, dumps(now))
 
     def remaining_s(self) -> float:
         """Estimate the most time left: from the plan at first, then from the trials so far.
@@ -114,7 +135,7 @@ class ProgressFile:
             return self._trial.block
         return 1 if self._ended is None else self._ended[0]
 
-    def _write(self, state: Literal["running", "done", "failed"], message: str | None) -> None:
+    def _write(self, state: State, message: str | None) -> None:
         progress = Progress(
             schema_version=SCHEMA_VERSION,
             run_id=self._plan.run_id,

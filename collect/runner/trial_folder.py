@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CHECKSUMS = "SHA256SUMS"
 # What a run's own list of checksums covers, besides the list of each trial.
-_RUN_FILES = ("plan.json", "decision.json", "host*.json")
+_RUN_FILES = ("plan.json", "decision.json", "host*.json", "missed.jsonl")
 _PARTIAL = ".partial-"
 _BROKEN = ".broken-"
 

@@ -145,6 +145,7 @@ class World:
         self.shutting_down = False
         self.on_load = lambda _endpoint: None
         self.run_dir = tmp_path
+        self.window = None
         self.folders = TrialFolders(tmp_path)
         self.progress_path = tmp_path / "progress.json"
         self.restore = tmp_path / "restore.json"
@@ -161,7 +162,7 @@ class World:
             log=self.logged.append,
         )
         progress = ProgressFile(self.progress_path, self.plan, self.clock)
-        return Loop(self.plan, bench, progress, self.run_dir, self.judge)
+        return Loop(self.plan, bench, progress, self.run_dir, self.judge, window=self.window)
 
     def run(self):
         return self.loop().run()

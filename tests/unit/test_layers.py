@@ -23,6 +23,7 @@ LAYERS = [
     ["store"],
     ["pack"],
     ["checkout", "requirements"],
+    ["schedule"],
     ["plan", "request", "follow"],
     ["inputs", "twin", "ladder"],
     ["variants"],

@@ -74,6 +74,8 @@ class ActionModule(ActionBase):
                     shown = progress.done, progress.state
                 if progress.state == "done":
                     return result | {"changed": True, "msg": f"{progress.done} trials done"}
+                if progress.state == "waiting":
+                    return result | {"changed": True, "msg": f"{host}: {progress.phase}"}
                 if progress.state == "failed":
                     return result | {"failed": True, "msg": f"{host}: {progress.message}"}
             if not is_active:
@@ -113,7 +115,7 @@ def _keep(folder: Path, host: str, progress: Progress) -> None:
 
 
 def _line(host: str, progress: Progress) -> str:
-    if progress.state == "done":
+    if progress.state in ("done", "waiting"):
         return f"  {host}  {progress.done}/{progress.total} {progress.phase}"
     left = "" if progress.remaining_s is None else f", {_duration(progress.remaining_s)} left"
     last = f"  {progress.last}" if progress.last else ""
