@@ -274,6 +274,9 @@ def _wrk(answers: _Answers) -> Finding:
 
 def _run(found: Found) -> Finding:
     running = found.host_facts.get("running")
+    scheduled = found.host_facts.get("schedule")
+    if not running and scheduled:
+        return Finding("run", "ok", f"none under way; {scheduled} is scheduled")
     if not running:
         return Finding("run", "ok", "none under way")
     return Finding(

@@ -33,7 +33,7 @@ MAX_DAYS = 60
 ROOM = 1.25
 """From one start to the next, in units of what a window is estimated to take: servers that fail and
 trials that run twice take longer than the estimate."""
-LEAD = timedelta(minutes=2)
+LEAD = timedelta(minutes=1)
 """A window that starts earlier than this from now would be missed while the plan is on its way."""
 
 _MINUTE = timedelta(minutes=1)

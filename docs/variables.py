@@ -31,6 +31,8 @@ _FROM_OUTSIDE = {
 """Variables that the kit reads and sets nowhere, with what it takes without them."""
 DERIVED = (
     "bench_plan",
+    "bench_variables",
+    "schedule_plan",
     "app_interfaces",
     "server_home_dir",
     "server_bind",
@@ -71,6 +73,18 @@ GROUPS = (
             "bench_timing",
             "bench_run_id",
             "bench_results_dir",
+        ),
+    ),
+    Group(
+        "When to measure",
+        "On the command line of `schedule.yml`, or in the inventory; see "
+        "[scheduled runs](scheduled-runs.md).",
+        (
+            "schedule_state",
+            "schedule_times",
+            "schedule_days",
+            "schedule_blocks",
+            "schedule_min_free_mb",
         ),
     ),
     Group(

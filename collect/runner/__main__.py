@@ -87,7 +87,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
             return EXIT_FAILED
         host.write_facts(options.run_dir, facts, _log)
         if window and options.unit:
-            # A timer starts it, not a boot: a host that is rebooted goes on while the window is open.
+            # It is the timer that starts it: after a boot it goes on if the window is still open.
             services.enable([options.unit])
         bench = Bench(
             clock=clock,

@@ -220,3 +220,9 @@ def test_what_is_decoded_is_what_the_playbook_writes():
     named = {demand["name"] for demand in demands["__preflight_demands"]}
     assert named == {demand.name for demand in DEMANDS}
     assert json.loads(dumps(found()))["demands"][0]["name"] == "system"
+
+
+def test_a_schedule_is_named():
+    facts = {"name": "Debian 13", "cores": "2", "schedule": "day-and-night"}
+    said = line(examine(found(host_facts=facts)), "run")
+    assert (said.level, said.said) == ("ok", "none under way; day-and-night is scheduled")

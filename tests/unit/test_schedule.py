@@ -62,8 +62,8 @@ def test_a_window_closes_before_the_next_one_opens():
 
 
 def test_a_window_that_is_about_to_open_is_left_for_the_next_day():
-    close = NOW.replace(hour=6, minute=59)  # 14:59 in Shanghai
-    early = NOW.replace(hour=6, minute=57)
+    close = NOW.replace(hour=6, minute=59, second=30)  # 14:59 in Shanghai
+    early = NOW.replace(hour=6, minute=58)
     assert schedule(now=close).windows[0].starts_at.startswith("2026-11-23T04:00")
     assert schedule(now=early).windows[0].starts_at.startswith("2026-11-22T15:00")
 
