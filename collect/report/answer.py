@@ -79,6 +79,8 @@ def _tiers(table: Table) -> list[list[Row]]:
 def _sentence(part: EndpointReport, gap: float | None) -> str:
     first, *others = _tiers(part.rps)
     endpoint = text.one_line(part.endpoint.name)
+    if len(first) > 1 and (slower := _told_from(first[0], part.rps)):
+        return _leader(part, first[0], slower)
     if len(first) > 1:
         rest = sum(map(len, others))
         tied = _tied(part.rps, first, gap, is_everybody=not rest)
@@ -112,6 +114,46 @@ def _sentence(part: EndpointReport, gap: float | None) -> str:
         ratio=text.interval(nearest.behind),
         next=_id(nearest),
         count=len(others[0]),
+    )
+
+
+def _told_from(best: Row, table: Table) -> list[Row]:
+    """Return those that are told apart from the first though they share its tier, or are below it.
+
+    A tier hangs together by a chain: its first and its last may lie far apart. Empty where nobody
+    in the first tier is told apart from the first.
+    """
+    apart = {
+        name
+        for pair in table.ranking.pairs
+        if pair.state == "separated" and best.variant.id in (pair.a, pair.b)
+        for name in (pair.a, pair.b)
+    }
+    told = [row for row in table.rows if row is not best and row.variant.id in apart]
+    return told if any(row.tier == best.tier for row in told) else []
+
+
+def _leader(part: EndpointReport, best: Row, slower: Sequence[Row]) -> str:
+    nearest = min(slower, key=lambda row: row.behind.ratio if row.behind else math.inf)
+    others = sum(row.tier is not None for row in part.rps.rows) - 1
+    said = (
+        _(
+            "On {endpoint} {best} has the best figures: it is faster than {told} of the other "
+            "{others}, than {next} as the closest of them by {ratio}; the rest may be its equals."
+        )
+        if len(slower) > 1
+        else _(
+            "On {endpoint} {best} has the best figures: of the other {others} it is faster than "
+            "{next}, by {ratio}; the rest may be its equals."
+        )
+    )
+    return said.format(
+        endpoint=text.one_line(part.endpoint.name),
+        best=_id(best),
+        told=len(slower),
+        others=others,
+        next=_id(nearest),
+        ratio=text.interval(nearest.behind),
     )
 
 
@@ -151,8 +193,9 @@ def _memory(endpoints: Sequence[EndpointReport]) -> str:
         return ""
     first, *_between, last = max(told, key=lambda tiers: tiers[0][0].median or 0)
     one = last[0]
-    # A tier may hang together by a chain, and its ends not lie apart from the first.
-    if one.behind is None or one.behind.low <= 1:
+    # A tier may hang together by a chain, and its ends not lie apart from the first; and one that
+    # nearly everybody is in names nobody.
+    if one.behind is None or one.behind.low <= 1 or len(first) > _NAMED:
         return ""
     endpoint = next(part.endpoint for part in endpoints if one in part.memory.rows)
     said = (

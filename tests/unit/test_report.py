@@ -364,6 +364,40 @@ def test_one_variant_alone_gets_its_figures(report_of):
     assert [step.split()[0] for step in host.next_steps] == ["Keep"]
 
 
+def chain(factors):
+    """Build a run in which each variant's figures scatter by its own factor from block to block."""
+    plan = factory.plan(
+        variants=factory.variants(factory.PAIRS[: len(factors)]),
+        endpoints=factory.ENDPOINTS[:1],
+        blocks=5,
+    )
+    speeds = dict(zip((v.id for v in plan.variants), factors, strict=True))
+    waves = (0, 1, -1, 0.5, -0.5)
+    trials = []
+    for planned in plan.trials:
+        speed, spread, turn = speeds[planned.variant]
+        wave = waves[(planned.block - 1 + turn) % len(waves)]
+        rps = speed * math.exp(spread * wave)
+        trials.append(replace(factory.trial(planned, plan), wrk=factory.wrk(rps, plan.load)))
+    return in_memory(plan, trials).hosts[0]
+
+
+def test_the_best_of_a_chain_is_named_with_who_is_slower_for_sure():
+    # granian scatters so much that it is told apart from nobody.
+    host = chain([(1000, 0.01, 0), (500, 0.02, 2), (800, 0.8, 1), (990, 0.02, 3), (985, 0.02, 4)])
+    assert {row.tier for row in host.endpoints[0].rps.rows} == {1}
+    assert host.answer.startswith(
+        "On health uwsgi-wsgi has the best figures: of the other 4 it is faster than "
+        "gunicorn-wsgi, by 2.00x ["
+    )
+    assert "; the rest may be its equals." in host.answer
+
+
+def test_of_several_that_are_slower_the_closest_is_named():
+    host = chain([(1000, 0.01, 0), (500, 0.02, 2), (800, 0.8, 1), (700, 0.02, 3), (985, 0.02, 4)])
+    assert "it is faster than 2 of the other 4, than uvicorn-asgi as the closest" in host.answer
+
+
 def test_what_failed_enters_no_figure_and_does_not_disappear(report_of):
     plan, trials = mixed()
     (host,) = report_of((plan, trials)).hosts
