@@ -1,4 +1,4 @@
-"""Print what a local command says as it is, without Ansible's quoting: a report is to be read."""
+"""Print a text, or what a local command says, as it is: without Ansible's quoting, to be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ display = Display()
 
 
 class ActionModule(ActionBase):
-    """`show_text: {argv: [...]}` runs a command on the control machine and prints what it says."""
+    """`show_text: {argv: [...]}` prints what a command on this machine says, `{text: …}` a text."""
 
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
@@ -20,8 +20,13 @@ class ActionModule(ActionBase):
         """Return `failed` with the command's message when it ends with anything but 0."""
         result = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
-            {"argv": {"type": "list", "elements": "str", "required": True}}
+            {"argv": {"type": "list", "elements": "str"}, "text": {"type": "str"}},
+            required_one_of=[["argv", "text"]],
+            mutually_exclusive=[["argv", "text"]],
         )
+        if arguments["text"]:
+            display.display(arguments["text"].rstrip("\n"))
+            return result
         done = subprocess.run(arguments["argv"], capture_output=True, text=True, check=False)
         if done.stdout:
             display.display(done.stdout.rstrip("\n"))
