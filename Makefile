@@ -17,7 +17,7 @@ help:
 	@echo 'make lint       ruff, mypy, yamllint, ansible-lint'
 	@echo 'make lab-up     the lab host alone; also lab-down, lab-reset, lab-ssh'
 	@echo 'make venv       what the commands need, in .venv, and nothing else'
-	@echo 'make docs       write docs/variables.md anew'
+	@echo 'make docs       write docs/variables.md and docs/reliability.md anew'
 	@echo 'make lock       write the lock files anew'
 	@echo 'make messages   gather the words for translators anew, and compile the translations'
 
@@ -84,6 +84,7 @@ venv: $(VENV)/.run
 
 docs: $(VENV)/.run
 	@$(BIN)/python docs/variables.py
+	@$(BIN)/python docs/reliability.py
 
 # Hashes and no index address: the same files from any mirror.
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate

@@ -38,6 +38,8 @@ DERIVED = (
     "server_bind",
     "server_protocol",
     "service_requested",
+    "service_desired",
+    "service_release",
 )
 """Variables of group_vars/all that are worked out from others and are not to be set."""
 
@@ -132,6 +134,7 @@ GROUPS = (
             "service_ready_timeout_s",
             "service_stop_timeout_s",
             "service_candidate_port",
+            "deploy_everything",
         ),
     ),
     Group(

@@ -37,10 +37,10 @@ class TrialFolders:
         return [folder.name[len(_PARTIAL) :] for folder in left]
 
     def finished(self, trial_ids: Iterable[str]) -> dict[str, Trial]:
-        """Return the trials that are there and can be read.
+        """Return the trials that are there, whole, and can be read.
 
-        A folder whose `trial.json` cannot be read is put aside under another name, for a person to
-        look at; its trial runs again.
+        A folder that was damaged since it was sealed is put aside under another name, for a person
+        to look at; its trial runs again.
         """
         found = {}
         for trial_id in trial_ids:
@@ -48,8 +48,9 @@ class TrialFolders:
             if not folder.is_dir():
                 continue
             try:
+                _check_sums(folder)
                 found[trial_id] = load_trial(folder / "trial.json")
-            except DataError:
+            except (DataError, OSError, UnicodeDecodeError):
                 aside = self._root / f"{_BROKEN}{trial_id}"
                 shutil.rmtree(aside, ignore_errors=True)
                 folder.rename(aside)
@@ -85,6 +86,14 @@ class TrialFolders:
     def discard(self, trial_id: str) -> None:
         """Throw away a trial that was not sealed; no-op if there is none."""
         shutil.rmtree(self.partial(trial_id), ignore_errors=True)
+
+
+def _check_sums(folder: Path) -> None:
+    """Raise `DataError` or `OSError` unless the folder is as it was sealed."""
+    for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
+        digest, _, name = line.partition("  ")
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            raise DataError(f"{folder / name}: changed since it was written")
 
 
 def write_run_sums(run_dir: Path) -> None:

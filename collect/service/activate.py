@@ -52,7 +52,8 @@ class Activator:
 
     def look(self) -> Outcome:
         """Say what would be changed."""
-        what = self._find().what
+        found = self._find()
+        what = (*found.what, *self._opened_up(found))
         if files.read_undo(self._places.undo_file):
             what = ("an activation that was cut off is put right", *what)
         return Outcome(bool(what), what)
@@ -77,6 +78,10 @@ class Activator:
                 problem = self._roll_back(undo)
                 return self._failed(refusal, problem or f"all is as it was: {self._still()}")
             self._places.undo_file.unlink(missing_ok=True)
+        what += self._opened_up(found)
+        for path in found.files:
+            if path.exists():
+                path.chmod(files.mode_of(path))
         needed = [wanted.release]
         if self._service is not None:
             needed += filter(None, (self._service.release, self._service.previous_release))
@@ -116,6 +121,14 @@ class Activator:
             if not what and (self._service is None or self._service.variant != variant):
                 what.append(f"{self._places.service_file} changes")
         return Found(tuple(what), expected, changed, needs_start)
+
+    def _opened_up(self, found: Found) -> tuple[str, ...]:
+        """Name the files whose mode somebody changed: that needs no new process."""
+        return tuple(
+            f"{path} gets its mode back"
+            for path in found.files
+            if path.exists() and path.stat().st_mode & 0o7777 != files.mode_of(path)
+        )
 
     def _expected_files(self) -> dict[Path, str | None]:
         """Return what is staged; what is not stays as it is."""

@@ -40,16 +40,21 @@ def read(path: Path) -> str | None:
         return None
 
 
-def write(path: Path, text: str | None) -> None:
-    """Replace the file in one step, durably; None removes it.
+def mode_of(path: Path) -> int:
+    """Return the mode that a file of this name has.
 
     Units and a proxy's configuration are for everyone to read; an environment, and a record of
     one, may hold secrets.
     """
+    return 0o644 if path.suffix in _READABLE else 0o600
+
+
+def write(path: Path, text: str | None) -> None:
+    """Replace the file in one step, durably; None removes it."""
     if text is None:
         path.unlink(missing_ok=True)
         return
-    mode = 0o644 if path.suffix in _READABLE else 0o600
+    mode = mode_of(path)
     temporary = path.with_name(f".{path.name}.new")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123 - made with its mode

@@ -12,7 +12,17 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests/unit")]
 @pytest.fixture(scope="session")
 def script():
     """Return docs/variables.py as a module."""
-    spec = importlib.util.spec_from_file_location("docs_variables", ROOT / "docs/variables.py")
+    return load("variables")
+
+
+@pytest.fixture(scope="session")
+def reliability():
+    """Return docs/reliability.py as a module."""
+    return load("reliability")
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / f"docs/{name}.py")
     module = importlib.util.module_from_spec(spec)
     # A dataclass looks its own module up.
     sys.modules[spec.name] = module

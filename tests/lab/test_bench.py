@@ -78,6 +78,12 @@ def test_check_mode_shows_the_unit_that_would_change(deployed):
 
 @pytest.mark.lab
 def test_a_unit_that_systemd_refuses_replaces_nothing(deployed):
+    """11. A setting makes a unit file that systemd refuses.
+
+    Kept: the unit that was there, and whatever runs.
+    Said: `failed to validate`, with systemd's own words, and which unit. Exit status 2.
+    Then: with the setting mended, the same command deploys and measures.
+    """
     wrong = profiles(granian={"cpu_set": "900000"})
     run = run_playbook("deploy.yml", deployed, expect=2, **wrong)
     refused = run.result("labb13", "Write the unit of granian-wsgi")
@@ -87,7 +93,41 @@ def test_a_unit_that_systemd_refuses_replaces_nothing(deployed):
 @pytest.mark.lab
 def test_a_second_converge_changes_nothing(deployed):
     # Nor did the check and the refusal above leave anything behind.
-    assert run_playbook("deploy.yml", deployed).changed == {}
+    assert run_playbook("deploy.yml", deployed, deploy_everything=True).changed == {}
+
+
+# What a deployment with nothing to do may cost: a task takes a third of a second on any machine.
+TASKS_AT_MOST = 20
+
+
+@pytest.mark.lab
+def test_with_nothing_to_do_it_is_a_handful_of_tasks(deployed):
+    again = run_playbook("deploy.yml", deployed)
+    assert again.changed == {}
+    for host in HOSTS:
+        done = [
+            t["task"] for t in again.tasks if t["host"] == host and t["event"] == "runner_on_ok"
+        ]
+        assert len(done) <= TASKS_AT_MOST, done
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "echo '# by hand' >> /etc/systemd/system/serverbench-granian-wsgi.service",
+        "rm /opt/serverbench/loadgen/report.lua",
+        "systemctl stop redis-server",
+        "chmod 777 /etc/serverbench/app.env",
+        "apt-get purge -y wrk",
+    ],
+)
+def test_what_somebody_changed_by_hand_is_put_right(deployed, damage):
+    ssh = ["ssh", "-F", REPO / ".lab/ssh/config", "labb13"]
+    subprocess.run([*ssh, damage], check=True, capture_output=True)
+    mended = run_playbook("deploy.yml", deployed, limit="labb13")
+    assert list(mended.changed) == ["labb13"]
+    assert run_playbook("deploy.yml", deployed, limit="labb13").changed == {}
 
 
 @pytest.mark.lab
@@ -111,6 +151,12 @@ def test_a_run_brings_six_servers_back(finished, host):
 @pytest.mark.lab
 @pytest.mark.parametrize("host", HOSTS)
 def test_one_server_fails_with_its_journal_while_the_rest_finishes(finished, host):
+    """5. A server ends as soon as it is started: its settings are broken.
+
+    Kept: the server's journal, in the trial's folder; the other servers are measured as ever.
+    Said: `start failed` with systemd's words, under “Left out”. Exit status 0.
+    Then: it is tried once more in its block, for it might have been chance, and then left.
+    """
     run, folder = finished
     assert run.rc == 0
     (broken,) = (folder / host / "trials").glob("*-hypercorn-asgi-health")
@@ -167,7 +213,12 @@ def test_the_pulled_files_are_the_ones_that_were_written(finished):
 
 @pytest.mark.lab
 def test_a_killed_playbook_does_not_hurt_the_run(deployed, results):
-    """SIGKILL to the playbook in the middle; the same command then goes on and repeats nothing."""
+    """1. The playbook is killed (SIGKILL) during a trial.
+
+    Kept: everything; the run on the host does not notice.
+    Said: to whoever starts another run meanwhile: `is busy with run …`.
+    Then: the same command follows the run, or fetches what it measured, and repeats nothing.
+    """
     variables = {
         **SHORT,
         "bench_load": {**SHORT["bench_load"], "duration_s": 4},

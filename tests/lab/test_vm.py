@@ -295,6 +295,12 @@ print(json.dumps({
 @pytest.mark.lab
 @pytest.mark.vm
 def test_a_kill_for_lack_of_memory_is_counted_where_it_happens(vm, rebooted):  # noqa: ARG001 - the runner is there
+    """6. The memory is used up, and the kernel kills a process of the server.
+
+    Kept: the trial, as invalid: what is left of a server is another server.
+    Said: `The kernel killed processes for lack of memory`, with how many.
+    Then: the trial is run once more; ask for fewer workers, or take a larger host.
+    """
     hog = shlex.quote(HOG)
     vm.ssh(
         "sudo systemd-run --quiet --unit=labv-hog -p MemoryMax=100M -p MemorySwapMax=0 "
@@ -316,6 +322,51 @@ def test_a_kill_for_lack_of_memory_is_counted_where_it_happens(vm, rebooted):  #
     assert 0 < seen["current"] < limit / 2
     assert 0 < seen["cpu_s"] < 60
     assert len([line for line in pressure.splitlines() if line.startswith("some avg10=")]) == 3
+
+
+@pytest.mark.lab
+@pytest.mark.vm
+def test_a_clock_that_steps_back_spoils_one_trial_and_no_more(vm, rebooted):
+    """14. The clock of the host is set back by an hour during a trial.
+
+    Kept: the trial, as invalid: wrk counts by that clock. Waiting and sampling do not.
+    Said: that the load did not end in time, or by how much the clock was set.
+    Then: the trial is run once more at the end of its block, and the run ends as planned.
+    """
+    run_id = "clock"
+    folder = f"/var/lib/serverbench/runs/{run_id}"
+    plan = json.loads((rebooted.folder / "plan.json").read_text())
+    first = plan["variants"][0]["id"]
+    trials = [t for t in plan["trials"] if t["variant"] == first][:1]
+    plan |= {"run_id": run_id, "trials": trials, "blocks": 1}
+    plan["stopping"] |= {"min_blocks": 1, "gap": None, "reruns_per_block": 1}
+    vm.ssh(
+        f"sudo mkdir -p {folder} && sudo tee {folder}/plan.json >/dev/null", stdin=json.dumps(plan)
+    )
+    vm.ssh(f"sudo systemctl start serverbench-runner@{run_id}")
+    # One command on the machine: a login takes longer here than a trial.
+    step = (
+        "for i in $(seq 600); do pgrep -x wrk >/dev/null && break; sleep 0.1; done; sleep 2;"
+        " sudo date --set='1 hour ago'"
+    )
+    vm.ssh(step)
+    try:
+        vm.ssh(
+            f"for i in $(seq 240); do systemctl is-active --quiet serverbench-runner@{run_id}"
+            " || break; sleep 1; done"
+        )
+        progress = json.loads(vm.ssh(f"cat {folder}/progress.json"))
+        trial_id = trials[0]["id"]
+        first_try, second = (
+            json.loads(vm.ssh(f"cat {folder}/trials/{name}/trial.json"))
+            for name in (trial_id, f"{trial_id}--2")
+        )
+    finally:
+        vm.ssh("sudo date --set='1 hour'")
+    assert progress["state"] == "done", progress
+    assert progress["verdicts"]["invalid"] == 1
+    assert first_try["outcome"]["status"] == "load_failed", first_try["outcome"]
+    assert second["outcome"]["status"] == "ok"
 
 
 @pytest.mark.lab

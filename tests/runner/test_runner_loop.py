@@ -183,6 +183,22 @@ def test_a_folder_that_cannot_be_read_is_put_aside_and_run_again(tmp_path):
     assert (tmp_path / "trials" / ".broken-1-a-health" / "trial.json").is_file()
 
 
+@pytest.mark.parametrize("damage", ["cut off", "gone", "list gone"])
+def test_a_folder_that_was_damaged_since_is_put_aside_and_run_again(tmp_path, damage):
+    plan = make_plan("1 a health", "1 b health")
+    World(tmp_path, plan).run()
+    folder = tmp_path / "trials" / "1-a-health"
+    if damage == "cut off":
+        (folder / "samples.jsonl").write_text("{")
+    else:
+        (folder / ("SHA256SUMS" if damage == "list gone" else "wrk.txt")).unlink()
+    again = World(tmp_path, plan)
+    again.run()
+    assert outcomes(again) == {"1-a-health": "ok", "1-b-health": "ok"}
+    assert "start b.service" not in again.calls
+    assert (tmp_path / "trials" / ".broken-1-a-health").is_dir()
+
+
 def test_what_a_killed_runner_left_is_removed(tmp_path):
     world = World(tmp_path, make_plan("1 a health"))
     left = tmp_path / "trials" / ".partial-1-a-health"

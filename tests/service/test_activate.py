@@ -39,6 +39,19 @@ def test_a_second_time_changes_nothing(host):
     assert host.acted() == []
 
 
+def test_a_secret_that_somebody_opened_up_is_closed_without_a_new_process(host):
+    host.deploy(GRANIAN, "r1")
+    environment = host.places.settings_dir / "app.env"
+    environment.chmod(0o777)
+    foreseen = host.activator(host.activation(GRANIAN, "r1")).look()
+    assert foreseen.what == (f"{environment} gets its mode back",)
+    assert environment.stat().st_mode & 0o777 == 0o777
+    outcome = host.deploy(GRANIAN, "r1")
+    assert (outcome.changed, outcome.what) == (True, foreseen.what)
+    assert environment.stat().st_mode & 0o777 == 0o600
+    assert host.acted() == []
+
+
 def test_check_mode_says_what_would_be_and_changes_nothing(host):
     host.deploy(GRANIAN, "r1")
     host.stage(GUNICORN, "r2")

@@ -30,7 +30,7 @@ LAYERS = [
     ["checks", "decide"],
     ["activation"],
     ["model"],
-    ["decode", "upgrade", "attempts", "sums", "schema"],
+    ["decode", "upgrade", "attempts", "sums", "schema", "fingerprint"],
     ["errors", "lang"],
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

@@ -72,6 +72,12 @@ class ActionModule(ActionBase):
                 elif (progress.done, progress.state) != shown:
                     display.display(_line(host, progress))
                     shown = progress.done, progress.state
+                if progress.state == "done" and _is_in_vain(progress):
+                    return result | {
+                        "failed": True,
+                        "msg": f"{host}: not one of {progress.done} trials can be used; the last was"
+                        f" {progress.last}. The report says of each why, and what to do.",
+                    }
                 if progress.state == "done":
                     return result | {"changed": True, "msg": f"{progress.done} trials done"}
                 if progress.state == "waiting":
@@ -104,6 +110,12 @@ class ActionModule(ActionBase):
             except ValueError as error:
                 raise DataError(f"{progress_file}: {error}") from error
         return progress, bool({"active", "activating", "start"} & set(state.split()))
+
+
+def _is_in_vain(progress: Progress) -> bool:
+    """Tell whether the run ended without a single figure to rest on."""
+    counts = progress.verdicts
+    return counts is not None and progress.done > 0 and not counts.keys() & {"valid", "suspect"}
 
 
 def _keep(folder: Path, host: str, progress: Progress) -> None:

@@ -1,0 +1,448 @@
+"""What goes wrong on a real host, done to it for real: what is kept, what is said, what comes next.
+
+The docstring of each test is its part of docs/reliability.md (`make docs`): what was done to the
+host, what was kept, what was said, and what the same command does next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from labkit import REPO, PlaybookRun, run_playbook
+
+from collect.checks import verdicts
+from collect.model import Trial, load_trial
+from collect.store import load_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOST = "labb13"
+ADDRESS = "198.19.89.13"
+SERVED = "serverbench-gunicorn-wsgi.service"
+VARIABLES: dict[str, Any] = {
+    "bench_matrix": [
+        {"server": "granian", "interface": "wsgi"},
+        {"server": "uvicorn", "interface": "asgi"},
+    ],
+    "bench_twin": False,
+    "bench_endpoints": ["health"],
+    "bench_blocks": 1,
+    "bench_decide": None,
+    "bench_reruns_per_block": 1,
+    "bench_load": {"threads": 1, "connections": 4, "duration_s": 3, "warmup_s": 0, "timeout_s": 5},
+}
+TIMEOUT_S = 240
+
+
+def ssh(command: str, *, check: bool = True) -> str:
+    done = subprocess.run(
+        ["ssh", "-F", REPO / ".lab/ssh/config", "-o", "ConnectTimeout=10", HOST, command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert not check or done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def wait_until(command: str) -> None:
+    """Wait until a command succeeds on the host."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while ssh(f"{command} >/dev/null 2>&1 && echo yes", check=False) != "yes":
+        assert time.monotonic() < deadline, command
+        time.sleep(0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The same bench command, as often as it is given."""
+
+    inventory: Path
+    results: Path
+    run_id: str
+
+    @property
+    def folder(self) -> Path:
+        return self.results / self.run_id / HOST
+
+    @property
+    def on_host(self) -> str:
+        return f"/var/lib/serverbench/runs/{self.run_id}"
+
+    @property
+    def unit(self) -> str:
+        return f"serverbench-runner@{self.run_id}.service"
+
+    def variables(self, **changes: Any) -> dict[str, Any]:
+        return {
+            **VARIABLES,
+            "bench_run_id": self.run_id,
+            "bench_results_dir": str(self.results),
+            **changes,
+        }
+
+    def run(self, expect: int | None = 0, **changes: Any) -> PlaybookRun:
+        return run_playbook(
+            "bench.yml", self.inventory, limit=HOST, expect=expect, **self.variables(**changes)
+        )
+
+    @contextmanager
+    def started(self, **changes: Any) -> Iterator[subprocess.Popen[str]]:
+        """Start the command and go on; it has ended, in whatever way, when the block has."""
+        command = [
+            REPO / ".venv/bin/ansible-playbook", "bench.yml", "-i", self.inventory, "-l", HOST,
+            "-e", json.dumps(self.variables(**changes)),
+        ]  # fmt: skip
+        process = subprocess.Popen(
+            command,
+            cwd=REPO,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    def wait_for_load(self) -> None:
+        wait_until(f"pgrep -x wrk && ls -d {self.on_host}/trials/.partial-*")
+
+    def trials(self) -> dict[str, Trial]:
+        paths = (self.folder / "trials").glob("*/trial.json")
+        return {path.parent.name: load_trial(path) for path in paths}
+
+    def files(self) -> dict[str, bytes]:
+        """The trials that are on the host, by name, as they were written."""
+        listed = ssh(f"cd {self.on_host}/trials && sha256sum b*/trial.json || true")
+        return {line.split()[1]: line.split()[0].encode() for line in listed.splitlines()}
+
+    def assert_whole(self, *, kept: dict[str, bytes] | None = None) -> None:
+        """Every planned trial is here and can be used, and what was there before is the same."""
+        (host,) = load_run(self.folder.parent).hosts
+        assert host.missing == ()
+        trials = [stored.trial for stored in host.trials]
+        spoilt = [v for v in verdicts(trials) if v.status == "invalid"]
+        assert len(host.plan.trials) <= len(trials) - len(spoilt), spoilt
+        now = self.files()
+        assert {name: now.get(name) for name in kept or {}} == (kept or {})
+        assert ssh(f"systemctl is-active {SERVED}", check=False) == "active"
+
+
+def said(run: PlaybookRun) -> str:
+    return " ".join(run.stdout.split())
+
+
+@pytest.fixture
+def bench(deployed, tmp_path, request) -> Bench:
+    ssh(f"systemctl start {SERVED}")
+    name = request.node.name.removeprefix("test_")[:60].rstrip("_").replace("_", "-")
+    return Bench(deployed, tmp_path / "results", name)
+
+
+@contextmanager
+def packets_dropped() -> Iterator[None]:
+    """Cut the host off, as a network does: no answer, no refusal."""
+    rules = [
+        ["INPUT", "-s", ADDRESS, "-j", "DROP"],
+        ["OUTPUT", "-d", ADDRESS, "-j", "DROP"],
+        ["FORWARD", "-s", ADDRESS, "-j", "DROP"],
+    ]
+    for rule in rules:
+        subprocess.run(["iptables", "-w", "-I", *rule], check=True)
+    try:
+        yield
+    finally:
+        for rule in rules:
+            subprocess.run(["iptables", "-w", "-D", *rule], check=True)
+
+
+@pytest.mark.lab
+def test_the_connection_is_cut(bench):
+    """2. The SSH connection is cut for two minutes during a run (packets dropped).
+
+    Kept: everything; the run does not notice.
+    Said: `cannot look at the run just now (…); trying again`, then where it is.
+    Then: the same command, still waiting, follows again and ends with the report. Exit status 0.
+    """
+    with bench.started(bench_blocks=12) as playbook:
+        bench.wait_for_load()
+        with packets_dropped():
+            time.sleep(120)
+        output, _ = playbook.communicate(timeout=TIMEOUT_S)
+    assert playbook.returncode == 0, output
+    assert "cannot look at the run just now" in " ".join(output.split())
+    bench.assert_whole()
+
+
+@pytest.mark.lab
+def test_the_host_loses_power(bench):
+    """3. The host is switched off without warning during a trial, and boots again.
+
+    Kept: every trial that was finished; the one that was cut off is thrown away.
+    Said: the playbook waits for the host, for ten minutes.
+    Then: the run goes on by itself after the boot; the service that ran before runs after it.
+    """
+    with bench.started(bench_blocks=4) as playbook:
+        wait_until(f"ls {bench.on_host}/trials/b02-*")
+        bench.wait_for_load()
+        kept = bench.files()
+        ssh("systemctl poweroff --force --force", check=False)
+        time.sleep(3)
+        run_playbook("lab.yml", bench.inventory, limit=HOST)
+        output, _ = playbook.communicate(timeout=TIMEOUT_S)
+    assert playbook.returncode == 0, output
+    assert kept
+    bench.assert_whole(kept=kept)
+
+
+@pytest.mark.lab
+def test_the_server_is_killed(bench):
+    """4. The server is killed inside a trial.
+
+    Kept: the trial, as invalid, with the server's journal; no figure rests on it.
+    Said: `server died` with systemd's words, under “Left out”.
+    Then: the trial is run once more at the end of its block. Exit status 0.
+    """
+    with bench.started() as playbook:
+        bench.wait_for_load()
+        ssh("systemctl kill -s KILL 'serverbench-*-wsgi.service' 'serverbench-*-asgi.service'")
+        output, _ = playbook.communicate(timeout=TIMEOUT_S)
+    assert playbook.returncode == 0, output
+    died = [trial for trial in bench.trials().values() if trial.outcome.status == "server_died"]
+    assert len(died) == 1
+    assert "server died" in output
+    assert (bench.folder / "trials" / died[0].trial_id / "journal.txt").read_text()
+    bench.assert_whole()
+
+
+@pytest.mark.lab
+def test_the_disk_of_the_results_is_full(bench):
+    """7. The disk that the results are written to on the host fills up during a run.
+
+    Kept: every trial that was finished.
+    Said: `No space left on device`, with the file. Exit status 2; the service runs again.
+    Then: with room made, the same command goes on at the trial that is missing.
+    """
+    ssh("mount -t tmpfs -o size=4m,mode=755 tmpfs /var/lib/serverbench/runs")
+    try:
+        with bench.started(bench_blocks=4) as playbook:
+            wait_until(f"ls {bench.on_host}/trials/b01-*")
+            bench.wait_for_load()
+            ssh("dd if=/dev/zero of=/var/lib/serverbench/runs/filler bs=64k || true")
+            output, _ = playbook.communicate(timeout=TIMEOUT_S)
+        assert playbook.returncode == 2, output
+        assert "No space left on device" in output
+        assert ssh(f"systemctl is-active {SERVED}") == "active"
+        kept = bench.files()
+        assert kept
+        ssh("rm /var/lib/serverbench/runs/filler")
+        bench.run(bench_blocks=4)
+        bench.assert_whole(kept=kept)
+    finally:
+        ssh("umount /var/lib/serverbench/runs")
+
+
+@pytest.mark.lab
+def test_redis_is_stopped(bench):
+    """8. Redis, which the application asks, is stopped during a run.
+
+    Kept: the trials, as invalid: the answer was wrong.
+    Said: `not one of … trials can be used`, and of each why. Exit status 2.
+    Then: the next deployment starts Redis again; a new run measures.
+    """
+    with bench.started(bench_endpoints=["health-sync"], bench_blocks=2) as playbook:
+        wait_until(f"systemctl is-active {bench.unit}")
+        ssh("systemctl stop redis-server")
+        output, _ = playbook.communicate(timeout=TIMEOUT_S)
+    assert playbook.returncode == 2, output
+    assert "trials can be used" in output
+    assert "wrong answer" in output
+    bench.run(bench_run_id=f"{bench.run_id}-again", bench_endpoints=["health-sync"])
+    assert ssh("systemctl is-active redis-server") == "active"
+    again = Bench(bench.inventory, bench.results, f"{bench.run_id}-again")
+    again.assert_whole()
+
+
+@pytest.mark.lab
+def test_the_port_is_taken(bench):
+    """9. Another program listens on the app port.
+
+    Kept: nothing there is to keep; the other program is left alone.
+    Said: which process holds the port. Exit status 2: not one trial can be used.
+    Then: once it is gone, a new run measures.
+    """
+    ssh(f"systemctl stop {SERVED}")
+    ssh("systemd-run --quiet --unit=stranger python3 -m http.server 9875 --bind 127.0.0.1")
+    try:
+        run = bench.run(expect=2)
+    finally:
+        ssh("systemctl stop stranger")
+    assert "not one of" in said(run)
+    assert "9875" in said(run)
+    assert {trial.outcome.status for trial in bench.trials().values()} == {"start_failed"}
+
+
+@pytest.mark.lab
+def test_the_answer_is_wrong(bench):
+    """10. The application answers 200 with a body that is not the one it must give.
+
+    Kept: the trials, as invalid; no load is sent for an answer that is wrong.
+    Said: what was expected and what came. Exit status 2: not one trial can be used.
+    Then: with the application or the expectation mended, a new run measures.
+    """
+    endpoints = [
+        {
+            "name": "health",
+            "path": "/api/django-starter/monitoring/health",
+            "expect": {"json_subset": {"status": "splendid"}},
+        }
+    ]
+    run = bench.run(expect=2, app_endpoints=endpoints)
+    assert "splendid" in said(run)
+    trials = bench.trials().values()
+    assert {trial.outcome.status for trial in trials} == {"not_ready"}
+    assert all(trial.wrk is None for trial in trials)
+
+
+@pytest.mark.lab
+def test_packages_cannot_be_fetched(bench):
+    """12. The network is gone while packages are installed.
+
+    Kept: what is installed and served.
+    Said: the package and the archive that does not answer. Exit status 2.
+    Then: with the network back, the same command installs it and goes on.
+    """
+    outside = ["FORWARD", "-s", ADDRESS, "-j", "REJECT"]
+    subprocess.run(["iptables", "-w", "-I", *outside], check=True)
+    try:
+        run = bench.run(expect=2, app_packages=["tree"])
+    finally:
+        subprocess.run(["iptables", "-w", "-D", *outside], check=True)
+    assert "tree" in said(run)
+    assert ssh(f"systemctl is-active {SERVED}") == "active"
+    bench.run(app_packages=["tree"])
+    bench.assert_whole()
+    ssh("apt-get purge -y tree")
+
+
+@pytest.mark.lab
+def test_two_operators_start_at_once(bench):
+    """13. Two people start a run on the same host at the same time.
+
+    Kept: both plans; the second one measures nothing.
+    Said: to the second: which run is at work, how to follow or end it. Exit status 2.
+    Then: once the first is done, the second command measures.
+    """
+    other = Bench(bench.inventory, bench.results, f"{bench.run_id}-too")
+    with bench.started(bench_blocks=3) as first, other.started() as second:
+        late, _ = second.communicate(timeout=TIMEOUT_S)
+        early, _ = first.communicate(timeout=TIMEOUT_S)
+    codes = {bench.run_id: first.returncode, other.run_id: second.returncode}
+    assert sorted(codes.values()) == [0, 2], late + early
+    winner, loser = (bench, other) if first.returncode == 0 else (other, bench)
+    refused = " ".join((late if loser is other else early).split())
+    assert winner.run_id in refused
+    winner.assert_whole()
+    loser.run(bench_blocks=3 if loser is bench else 1)
+    loser.assert_whole()
+
+
+@pytest.mark.lab
+def test_a_result_file_is_cut_off(bench):
+    """15. A result file on the host is cut off before it is fetched.
+
+    Kept: every other trial on the host; what was fetched before is not touched.
+    Said: the file that is not as it was written. Exit status 2; nothing of it enters a report.
+    Then: the same command measures that trial anew, and keeps the damaged one aside.
+    """
+    with bench.started(bench_blocks=2) as playbook:
+        wait_until(f"ls {bench.on_host}/trials/b01-*/samples.jsonl")
+        os.killpg(playbook.pid, signal.SIGKILL)
+    wait_until(f"test $(systemctl is-active {bench.unit}) = inactive")
+    kept = bench.files()
+    damaged = ssh(f"ls -d {bench.on_host}/trials/b01-* | head -n 1")
+    ssh(f"truncate --size=-10 {damaged}/samples.jsonl")
+    pulled = run_playbook("pull.yml", bench.inventory, limit=HOST, expect=2, **bench.variables())
+    assert "samples.jsonl" in said(pulled)
+    assert not bench.trials()
+    bench.run(bench_blocks=2)
+    name = Path(damaged).name
+    kept.pop(f"{name}/trial.json")
+    bench.assert_whole(kept=kept)
+    assert ssh(f"ls {bench.on_host}/trials/.broken-{name}/trial.json")
+
+
+@pytest.mark.lab
+def test_the_runner_is_killed(bench):
+    """16. The runner on the host is killed during a trial (SIGKILL).
+
+    Kept: every trial that was finished; the one that was cut off is thrown away.
+    Said: `the runner stopped before the run was done`, and where to read why. Exit status 2.
+    Then: the service that ran before runs again; the same command goes on.
+    """
+    with bench.started(bench_blocks=2) as playbook:
+        wait_until(f"ls {bench.on_host}/trials/b01-*")
+        bench.wait_for_load()
+        kept = bench.files()
+        ssh(f"systemctl kill --kill-whom=main -s KILL {bench.unit}")
+        output, _ = playbook.communicate(timeout=TIMEOUT_S)
+    assert playbook.returncode == 2, output
+    words = " ".join(output.split())
+    assert "the runner stopped before the run was done" in words
+    assert "run the same command with the same bench_run_id" in words
+    assert ssh(f"systemctl is-active {SERVED}") == "active"
+    bench.run(bench_blocks=2)
+    bench.assert_whole(kept=kept)
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("how", ["is missing", "crashes"])
+def test_wrk_does_not_work(bench, how):
+    """17. wrk is missing, or crashes.
+
+    Kept: what was measured before.
+    Said: that wrk is missing, or how it ended, with its last words. Exit status 2.
+    Then: with wrk there again, a new run measures.
+    """
+    wrong = "" if how == "is missing" else "printf '#!/bin/sh\\necho gone wrong; kill -SEGV $$\\n'"
+    ssh("mv /usr/bin/wrk /usr/bin/wrk.aside")
+    if wrong:
+        ssh(f"{wrong} > /usr/bin/wrk && chmod 755 /usr/bin/wrk")
+    try:
+        run = bench.run(expect=2)
+    finally:
+        ssh("mv /usr/bin/wrk.aside /usr/bin/wrk")
+    assert "wrk" in said(run)
+    assert ("gone wrong" if wrong else "apt-get install") in said(run)
+    assert ssh(f"systemctl is-active {SERVED}") == "active"
+
+
+@pytest.mark.lab
+def test_the_results_folder_cannot_be_written(bench, tmp_path):
+    """18. The results folder on the control machine cannot be written.
+
+    Kept: nothing was begun: it is looked at before any host is.
+    Said: the folder and why. Exit status 2.
+    Then: with another bench_results_dir, or the folder mended, the same command measures.
+    """
+    (tmp_path / "in-the-way").write_text("a file")
+    run = bench.run(expect=2, bench_results_dir=str(tmp_path / "in-the-way" / "results"))
+    assert "bench_results_dir" in said(run)
+    assert "in-the-way" in said(run)
+    assert not ssh(f"ls {shlex.quote(bench.on_host)} 2>/dev/null", check=False)
