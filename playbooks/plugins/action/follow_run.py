@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
                 if progress.state == "done" and _is_in_vain(progress):
                     return result | {
                         "failed": True,
-                        "msg": f"{host}: not one of {progress.done} trials can be used; the last was"
+                        "msg": f"{host}: not one of {progress.done} trials can be used; the last:"
                         f" {progress.last}. The report says of each why, and what to do.",
                     }
                 if progress.state == "done":
