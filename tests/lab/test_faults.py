@@ -42,7 +42,7 @@ VARIABLES: dict[str, Any] = {
     "bench_reruns_per_block": 1,
     "bench_load": {"threads": 1, "connections": 4, "duration_s": 3, "warmup_s": 0, "timeout_s": 5},
 }
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 
 
 def ssh(command: str, *, check: bool = True) -> str:
@@ -60,7 +60,7 @@ def ssh(command: str, *, check: bool = True) -> str:
 def wait_until(command: str) -> None:
     """Wait until a command succeeds on the host."""
     deadline = time.monotonic() + TIMEOUT_S
-    while ssh(f"{command} >/dev/null 2>&1 && echo yes", check=False) != "yes":
+    while ssh(f"({command}) >/dev/null 2>&1 && echo yes", check=False) != "yes":
         assert time.monotonic() < deadline, command
         time.sleep(0.3)
 
