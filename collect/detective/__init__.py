@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from collect.detective.finding import Bucket, Confidence, Estimate, Finding, Kin
 from collect.detective.hours import Hours, OrderPair, Window, compare_hours, slots_of, zone_of
 from collect.detective.inside import rates_of
 from collect.detective.search import search
-from collect.detective.stretches import find_stretches, usual_level
+from collect.detective.stretches import SMALLEST_FALL, find_stretches, usual_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,6 +92,9 @@ class Steadiness:
     moments: tuple[Moment, ...] = ()
     zone: str = "UTC"
     """In which hours are told."""
+    blind: Literal["few", "clock", "order"] | None = None
+    """Why nobody can say of the host: too few trials, trials that by their times ran into each
+    other, or one variant after the other, so that a slow hour looks like a slow server."""
 
     @property
     def matters(self) -> tuple[Finding, ...]:
@@ -120,7 +123,8 @@ def investigate(
     course = take_course(plan, judged)
     blocks = len({trial.block for trial in course.trials})
     if len(course) < LEAST_TRIALS or blocks < _LEAST_BLOCKS or course.overlaps:
-        return Steadiness(own, trials=len(course), blocks=blocks, zone=known[1])
+        why: Literal["few", "clock"] = "clock" if course.overlaps else "few"
+        return Steadiness(own, trials=len(course), blocks=blocks, zone=known[1], blind=why)
     found = search(course, _levels(plan, course, known[0]), decays=plan.order == "interleaved")
     findings = (*own, *find_stretches(course, found, rates), *find_decays(course, found))
     return Steadiness(
@@ -133,6 +137,7 @@ def investigate(
         wandering=found.wandering,
         moments=_moments(course, found),
         zone=known[1],
+        blind=None if _share(found.smallest) is not None else "order",
     )
 
 
@@ -147,7 +152,7 @@ def _levels(plan: Plan, course: Course, zone: tzinfo) -> list[int]:
 
 
 def _share(log: float) -> float | None:
-    return -math.expm1(-log) if math.isfinite(log) and log < _MOST_LOG else None
+    return -math.expm1(-max(log, -SMALLEST_FALL)) if log < _MOST_LOG else None
 
 
 def _moments(course: Course, found: Found) -> tuple[Moment, ...]:

@@ -128,7 +128,7 @@ def zone_of(name: str | None) -> tuple[tzinfo, str]:
     """Return the zone of that name with it; UTC where it is unknown."""
     try:
         return (ZoneInfo(name), name) if name else (timezone.utc, "UTC")
-    except (OSError, ValueError):
+    except (OSError, KeyError, ValueError):
         return timezone.utc, "UTC"
 
 

@@ -13,7 +13,6 @@ few trials say little of their noise.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +33,12 @@ _SPREAD_WANDERING = 0.4
 """Of the prior, on the log scale: 0.15 x exp(2 x 0.4) is the worst case, 0.32."""
 _GRID = np.exp(np.linspace(-1.2, 1.2, 9))
 """Multiples of the two figures that are tried."""
+_TRIALS, _WANDERINGS = (
+    noise.ravel() for noise in np.meshgrid(TRIAL_NOISE * _GRID, WANDERING * _GRID)
+)
+_FAR = (np.log(_TRIALS / TRIAL_NOISE) / _SPREAD_TRIAL) ** 2
+_FAR += (np.log(_WANDERINGS / WANDERING) / _SPREAD_WANDERING) ** 2
+_RIDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +90,26 @@ class NoiseModel:
         """Fit features, n x m turned columns, at the noise where they fit best."""
         design = np.hstack([self._levels, turned])
         own = self._levels.shape[1]
-        best: tuple[float, float, float, Floats, Floats] | None = None
-        for trial in TRIAL_NOISE * _GRID:
-            for wandering in WANDERING * _GRID:
-                found = self._score(design, own, float(trial), float(wandering))
-                if best is None or found[0] > best[0]:
-                    best = (found[0], float(trial), float(wandering), found[1], found[2])
-        if best is None:
-            raise AssertionError
-        score, trial_noise, noise, effects, inverse = best
-        return Fit(score, effects[own:], inverse[own:, own:], trial_noise, noise)
+        variance = _TRIALS[:, None] ** 2 + _WANDERINGS[:, None] ** 2 * self._roots[None, :]
+        weighted = design[None, :, :] / variance[:, :, None]
+        normal = design.T[None, :, :] @ weighted
+        # Two features may come to the same; a hair of a ridge lets them share what they explain.
+        inverse = np.linalg.inv(normal + _RIDGE * np.eye(design.shape[1]))
+        effects = (inverse @ (weighted.transpose(0, 2, 1) @ self._values)[:, :, None])[:, :, 0]
+        rest = self._values[None, :] - effects @ design.T
+        # Restricted by the levels alone (Patterson and Thompson, 1971), which all models share:
+        # so models with different features can be compared.
+        _, logdet = np.linalg.slogdet(normal[:, :own, :own])
+        misfit = np.log(variance).sum(axis=1) + logdet + (rest**2 / variance).sum(axis=1)
+        scores = -0.5 * (misfit + _FAR)
+        best = int(np.argmax(scores))
+        return Fit(
+            float(scores[best]),
+            effects[best, own:],
+            inverse[best, own:, own:],
+            float(_TRIALS[best]),
+            float(_WANDERINGS[best]),
+        )
 
     def gains(self, fitted: Floats, fit: Fit, turned: Floats) -> tuple[Floats, Floats]:
         """Return what each further feature would add by itself to the log likelihood, and its size.
@@ -123,23 +138,6 @@ class NoiseModel:
         tried -= basis @ (basis.T @ tried)
         length = np.einsum("ij,ij->j", tried, tried)
         return np.where(length > _SMALL, 1 / np.sqrt(np.maximum(length, _SMALL)), np.inf)
-
-    def _score(
-        self, design: Floats, own: int, trial: float, wandering: float
-    ) -> tuple[float, Floats, Floats]:
-        variance = trial**2 + wandering**2 * self._roots
-        weighted = design / variance[:, None]
-        normal = design.T @ weighted
-        inverse = np.linalg.pinv(normal, hermitian=True)
-        effects = inverse @ (weighted.T @ self._values)
-        rest = self._values - design @ effects
-        # Restricted by the levels alone (Patterson and Thompson, 1971), which all models share:
-        # so models with different features can be compared.
-        _, logdet = np.linalg.slogdet(normal[:own, :own])
-        score = -0.5 * (float(np.log(variance).sum()) + logdet + float((rest**2 / variance).sum()))
-        score -= 0.5 * (math.log(trial / TRIAL_NOISE) / _SPREAD_TRIAL) ** 2
-        score -= 0.5 * (math.log(wandering / WANDERING) / _SPREAD_WANDERING) ** 2
-        return score, effects, inverse
 
 
 _SMALL = 1e-9

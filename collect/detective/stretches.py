@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from collect.decide import ALPHA
+from collect.decide.student import t_quantile
 from collect.detective.finding import Bucket, Confidence, Estimate, Finding, Kind, Signs
 from collect.detective.inside import change_inside
 from collect.detective.search import cost
@@ -29,7 +31,10 @@ _USUAL_SHARE = 0.1
 """The highest speed of so many of the trials is the usual one, not a moment's luck."""
 _BURST_BLOCKS = 1.25
 """What lasts longer than a block, and a bit for its blurred edges, falls on every variant."""
-_Z = 1.96
+_BLUR_BLOCKS = 0.2
+_ALIKE = 1.6
+"""Sessions fell after about the same time: a pause may not have filled the bucket."""
+_MOSTLY = 0.6
 _TWO = 2
 
 
@@ -55,33 +60,30 @@ def find_stretches(
     slow = [
         one for session in course.sessions for one in _slow_in(level, session, usual_level(level))
     ]
-    findings: list[Finding] = []
-    dry: list[tuple[_Slow, Finding]] = []
+    seen: list[tuple[_Slow, Finding]] = []
     for one in slow:
-        inside = np.arange(len(course))
-        chosen = (inside >= one.first) & (inside < one.end)
+        chosen = _within(course, one)
         contrast = columns[chosen].mean(axis=0) - columns[one.usual].mean(axis=0)
         error = math.sqrt(max(0.0, float(contrast @ found.covariance @ contrast)))
         effect = float(contrast @ np.array([feature.effect for feature in found.common]))
+        ratio = _interval(course, effect, error)
         # A single trial may stumble by itself, and has its own verdict.
-        if effect > SMALLEST_FALL or effect + _Z * error >= 0 or one.end - one.first < _TWO:
+        if effect > SMALLEST_FALL or ratio.high >= 1 or one.end - one.first < _TWO:
             continue
         starts_s, ends_s = _edges(course, one, effect, rates)
-        kind = _kind(course, one, starts_s, ends_s)
         finding = Finding(
-            kind=kind,
+            kind=_kind(course, one, starts_s, ends_s),
             starts_s=starts_s,
             ends_s=ends_s,
             confidence=_confidence(course, found, one, effect, error),
             trials=one.end - one.first,
-            ratio=_interval(effect, error),
+            ratio=ratio,
             signs=_signs(course, chosen, one.usual),
         )
-        findings.append(finding)
-        if kind == "credit":
-            dry.append((one, finding))
+        seen.append((one, finding))
+    dry = _dry(course, seen)
+    findings = [finding for one, finding in seen if one not in [own for own, _ in dry]]
     if dry:
-        findings = [finding for finding in findings if finding.kind != "credit"]
         findings.append(_credit(course, dry))
     return tuple(sorted(findings, key=lambda finding: finding.starts_s))
 
@@ -106,17 +108,54 @@ def _slow_in(level: Floats, session: slice, usual: float) -> list[_Slow]:
 
 
 def _kind(course: Course, one: _Slow, starts_s: float, ends_s: float) -> Kind:
-    # An edge is blurred: what is left of a session must be half a block to be fast again.
-    rest_s = float(course.end_s[one.session.stop - 1]) - ends_s
-    if rest_s < course.block_s / 2:
-        fast_s = starts_s - float(course.start_s[one.session.start])
-        # A throttle that began late looks the same until the run ends; of a bucket the plateau is
-        # what there is most of.
-        is_early = one.first > one.session.start and fast_s < ends_s - starts_s
-        return "credit" if is_early else "host_slow"
-    if one.first > one.session.start and ends_s - starts_s <= _BURST_BLOCKS * course.block_s:
-        return "burst"
-    return "host_slow"
+    is_inside = one.session.start < one.first and one.end < one.session.stop
+    is_short = ends_s - starts_s <= _BURST_BLOCKS * course.block_s
+    return "burst" if is_inside and is_short else "host_slow"
+
+
+def _dry(course: Course, seen: Sequence[tuple[_Slow, Finding]]) -> list[tuple[_Slow, Finding]]:
+    """Return the stretches that look like credit that ran dry; none where it was something else.
+
+    Each begins after a fast start and lasts to the end of its session. With several sessions all
+    that went on for so long must have fallen, after about the same time: then chance is ruled out.
+    A single one must have a longer plateau than a fast start: a throttle that began late looks the
+    same until the run ends.
+    """
+    last = [
+        (one, finding)
+        for one, finding in seen
+        if finding.kind == "host_slow"
+        and one.first > one.session.start
+        and _reaches_end(course, one)
+    ]
+    if not last:
+        return []
+    fast_s = [finding.starts_s - _begin_s(course, one.session) for one, finding in last]
+    if len(course.sessions) == 1:
+        ((_, finding),) = last[-1:]
+        return last if fast_s[-1] < finding.ends_s - finding.starts_s else []
+    usual_s = median(fast_s)
+    alike = [
+        pair
+        for pair, own_s in zip(last, fast_s, strict=True)
+        if usual_s / _ALIKE <= own_s <= usual_s * _ALIKE
+    ]
+    long_enough = sum(
+        float(course.end_s[part.stop - 1]) - _begin_s(course, part) > usual_s * _ALIKE
+        for part in course.sessions
+    )
+    return alike if len(alike) >= max(_TWO, _MOSTLY * long_enough) else []
+
+
+def _begin_s(course: Course, session: slice) -> float:
+    return float(course.start_s[session.start])
+
+
+def _reaches_end(course: Course, one: _Slow) -> bool:
+    """Tell whether it lasts to the end of its session, but for the blur of its edge."""
+    trials = one.session.stop - one.end
+    rest_s = float(course.end_s[one.session.stop - 1] - course.end_s[one.end - 1])
+    return trials <= 1 or rest_s < _BLUR_BLOCKS * course.block_s
 
 
 def _confidence(
@@ -131,8 +170,11 @@ def _confidence(
     return "sure" if is_far and -effect > 2 * found.wandering else "likely"
 
 
-def _interval(effect: float, error: float) -> Interval:
-    low, ratio, high = (math.exp(effect + z * error) for z in (-_Z, 0.0, _Z))
+def _interval(course: Course, effect: float, error: float) -> Interval:
+    # The noise is known from so many blocks, and not for certain.
+    freedom = max(_TWO, len({trial.block for trial in course.trials}) - 1)
+    half = t_quantile(ALPHA, freedom) * error
+    low, ratio, high = (math.exp(effect + x) for x in (-half, 0.0, half))
     return Interval(ratio, low, high)
 
 

@@ -143,13 +143,7 @@ def headline(steady: Steadiness) -> str:
         parts.append(_short(gravest, steady))
         more = len(steady.findings) - 1
         if more:
-            parts.append(
-                ngettext(
-                    "“Was the host steady?” tells of {count} more.",
-                    "“Was the host steady?” tells of {count} more.",
-                    more,
-                ).format(count=more)
-            )
+            parts.append(_("“Was the host steady?” tells of {count} more.").format(count=more))
     hours = steady.hours
     if hours is not None and (hours.is_told or hours.reversed):
         parts.append(_speeds(hours))
@@ -163,10 +157,20 @@ _GRAVITY: tuple[Kind, ...] = ("loadgen", "decay", "credit", "host_slow", "burst"
 
 
 def _nothing(steady: Steadiness) -> str:
+    if steady.blind == "clock":
+        return _(
+            "Nobody can say: by their times trials ran into each other, so somebody set the "
+            "host's clock."
+        )
+    if steady.blind == "order":
+        return _(
+            "Nobody can say: one variant ran after the other, so a slow hour of the host looks "
+            "like a slow server. bench_order: interleaved can tell."
+        )
     if steady.seen_fall is None:
         return _(
-            "Nobody can say: it takes six trials in two blocks, one after the other, and {trials} "
-            "in {blocks} are here."
+            "Nobody can say: that takes six trials in two blocks, and {trials} in {blocks} are "
+            "here."
         ).format(
             trials=text.number(steady.trials, "trial"), blocks=text.number(steady.blocks, "block")
         )
@@ -259,7 +263,7 @@ def _burst_rest(finding: Finding) -> list[str]:
         said_ = _("All of it lies in one start of one server, which may have stumbled by itself.")
     else:
         said_ = _(
-            "It fell on {trials}, not on every variant of its block: trust the other blocks more."
+            "It fell on {trials}, and not on all variants alike: trust the other blocks more."
         ).format(trials=text.number(finding.trials, "trial"))
     return [_signs(finding.signs), said_]
 
@@ -326,8 +330,8 @@ def _signs(signs: Signs) -> str:
     if signs.shows:
         return _("The host's own counters show it: {signs}.").format(signs=text.clauses(shown))
     return _(
-        "The host's own counters hide it ({signs}): it was taken away from outside, where no guest "
-        "can see it."
+        "The host's own counters do not show it ({signs}): what is taken away from outside, no "
+        "guest can see."
     ).format(signs=text.clauses(shown))
 
 
