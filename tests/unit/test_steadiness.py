@@ -219,7 +219,8 @@ def test_the_advice_on_hours_is_one_sentence():
             {"reversed": (OrderPair("health", "uwsgi-wsgi", "granian-wsgi", "04:00", "15:00"),)},
             (
                 "The order of the servers does not hold: on health uwsgi-wsgi is ahead of "
-                "granian-wsgi at 04:00 and behind it at 15:00. Rank for the hours in which your site is busy."
+                "granian-wsgi at 04:00 and behind it at 15:00. Rank for the hours in which your "
+                "site is busy."
             ),
         ),
     ],
