@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from collect.detective import Bucket, Confidence, Kind, Signs  # noqa: TC001 - the schema looks them up
 from collect.detective.hours import OrderPair, Window, local_time
-from collect.lang import N_, _, ngettext, sentences
+from collect.lang import N_, _, sentences
 from collect.report import text
 from collect.stats import Interval  # noqa: TC001 - likewise
 
@@ -414,11 +414,9 @@ def _speeds(hours: Hours) -> str:
 
 def _kept(hours: Hours) -> str:
     if not hours.undecided:
-        return ngettext(
-            "the order of the servers is the same in both windows",
-            "the order of the servers is the same in all {count} windows",
-            len(hours.windows) - 1,
-        ).format(count=len(hours.windows))
+        return _("the order of the servers is the same in each of the {count} windows").format(
+            count=len(hours.windows)
+        )
     return _(
         "no pair changes places; {same} of {pairs} are told apart in every window, the same way "
         "round"

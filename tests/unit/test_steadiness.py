@@ -203,7 +203,7 @@ def test_the_advice_on_hours_is_one_sentence():
     assert advice == (
         "04:00 (Asia/Shanghai) was 1.60x [1.40, 1.90] as fast as 15:00; steal 18.0 % against "
         "1.00 %. Bench between 04:00 and 05:00, or rank by ratios: the order of the servers is the "
-        "same in both windows."
+        "same in each of the 2 windows."
     )
     assert "as fast as 15:00" in headline(steady)
 
