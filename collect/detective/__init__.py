@@ -22,7 +22,7 @@ import numpy as np
 from collect.detective.alone import find_decays, find_loadgen
 from collect.detective.course import Course, take_course
 from collect.detective.finding import Bucket, Confidence, Estimate, Finding, Kind, Signs
-from collect.detective.hours import Hours, OrderPair, Window, compare_hours, slots_of, zone_of
+from collect.detective.hours import Hours, OrderPair, TimeOfDay, compare_hours, slots_of, zone_of
 from collect.detective.inside import rates_of
 from collect.detective.search import search
 from collect.detective.stretches import SMALLEST_FALL, find_stretches, usual_level
@@ -47,7 +47,7 @@ __all__ = [
     "OrderPair",
     "Signs",
     "Steadiness",
-    "Window",
+    "TimeOfDay",
     "investigate",
     "rates_of",
 ]

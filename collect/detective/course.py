@@ -93,7 +93,7 @@ def take_course(plan: Plan, judged: Iterable[tuple[Trial, Verdict]]) -> Course:
             dtype=np.int64,
         ),
         variant=np.array([places[one.variant] for one in trials], dtype=np.int64),
-        session=_sessions(start_s, end_s),
+        session=_sessions(plan, trials, start_s, end_s),
         names=names,
         block_s=_block_s(trials, start_s, end_s),
     )
@@ -104,9 +104,19 @@ def seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
-def _sessions(start_s: NDArray[np.float64], end_s: NDArray[np.float64]) -> NDArray[np.int64]:
-    if not len(start_s):
+def _sessions(
+    plan: Plan,
+    trials: tuple[Trial, ...],
+    start_s: NDArray[np.float64],
+    end_s: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    if not trials:
         return np.zeros(0, dtype=np.int64)
+    if plan.windows:
+        # Windows are sessions, however short the pause between two, or long one within.
+        firsts = sorted(window.first_block for window in plan.windows)
+        blocks = [trial.block for trial in trials]
+        return np.unique(np.searchsorted(firsts, blocks, side="right"), return_inverse=True)[1]
     # Long trials need no longer pauses: what lies between two of them does not grow with them.
     pauses = start_s[1:] - end_s[:-1] > PAUSE_S
     return np.concatenate([[0], np.cumsum(pauses)]).astype(np.int64)

@@ -38,7 +38,7 @@ _MOST_FREEDOM = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeOfDay:
     """A time of day at which trials ran, on one day or several."""
 
     name: str
@@ -70,7 +70,7 @@ class Hours:
     """The windows of a run, compared."""
 
     zone: str
-    windows: tuple[Window, ...]
+    windows: tuple[TimeOfDay, ...]
     """By time of day."""
     fastest: str
     slowest: str
@@ -103,12 +103,14 @@ def slots_of(plan: Plan, course: Course, zone: tzinfo) -> list[int]:
     begins = [_begin(plan, course, part, zone) for part in course.sessions]
     order = sorted(range(len(begins)), key=begins.__getitem__)
     slots = [0] * len(begins)
+    # A schedule says what is the same time; by hand nobody begins at the same second twice.
+    same_s = 0 if plan.windows else _SAME_TIME_S
     for before, after in pairwise(order):
-        apart = begins[after] - begins[before] > _SAME_TIME_S
+        apart = begins[after] - begins[before] > same_s
         slots[after] = slots[before] + apart
     last = order[-1] if order else 0
     # Shortly before and shortly after midnight are the same time.
-    if order and slots[last] and begins[order[0]] + _DAY_S - begins[last] <= _SAME_TIME_S:
+    if order and slots[last] and begins[order[0]] + _DAY_S - begins[last] <= same_s:
         final = slots[last]
         slots = [0 if slot == final else slot for slot in slots]
     return slots
@@ -117,7 +119,7 @@ def slots_of(plan: Plan, course: Course, zone: tzinfo) -> list[int]:
 def _begin(plan: Plan, course: Course, part: slice, zone: tzinfo) -> int:
     """Return the time of day of a session's begin, in seconds: as it was scheduled, if it was."""
     block = course.trials[part.start].block
-    for window in getattr(plan, "windows", ()):
+    for window in plan.windows:
         if window.first_block <= block <= window.last_block:
             planned = datetime.fromisoformat(window.starts_at)
             return planned.hour * 3600 + planned.minute * 60 + planned.second
@@ -157,7 +159,7 @@ def compare_hours(
     names = _names(labels.spans)
     ratio, replicates, kind = _ratio(course, residual, labels, fastest, slowest)
     windows = tuple(
-        Window(
+        TimeOfDay(
             name=names[at],
             starts_min=labels.spans[at][0],
             ends_min=labels.spans[at][1],
@@ -194,7 +196,7 @@ def _names(spans: Sequence[tuple[int, int]]) -> list[str]:
 
 def _labels(plan: Plan, course: Course, zone: tzinfo) -> _Labels:
     sessions = course.sessions
-    is_long = any(
+    is_long = not plan.windows and any(
         float(course.end_s[part.stop - 1] - course.start_s[part.start]) > _LONG_S
         for part in sessions
     )

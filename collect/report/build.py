@@ -123,7 +123,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
     steady = investigate(
         host.plan,
         pairs,
-        zone=getattr(host.facts, "timezone", None),
+        zone=host.facts.timezone,
         rates=lambda trial: rates_of(stored_by_id[trial.trial_id]),
     )
     notes = _notes(host, judged)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from collect.detective import Bucket, Confidence, Kind, Signs  # noqa: TC001 - the schema looks them up
-from collect.detective.hours import OrderPair, Window, local_time
+from collect.detective.hours import OrderPair, TimeOfDay, local_time
 from collect.lang import N_, _, sentences
 from collect.report import text
 from collect.stats import Interval  # noqa: TC001 - likewise
@@ -59,7 +59,7 @@ class HoursData:
 
     said: str
     zone: str
-    windows: tuple[Window, ...]
+    windows: tuple[TimeOfDay, ...]
     fastest: str
     slowest: str
     ratio: Interval | None

@@ -10,7 +10,7 @@ import math
 import sys
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +20,7 @@ from collect.checks import Verdict, verdicts
 from collect.detective import investigate, rates_of
 from collect.detective.course import seconds
 from collect.detective.inside import change_inside
+from collect.model import Window
 from collect.simulate.traces import Truth, block_s, run_trace, trace_plan
 
 FIRST_SEED = 20_000
@@ -250,6 +251,28 @@ def test_two_windows_are_compared_by_day():
     assert [round(window.steal, 2) for window in hours.windows] == [0.01, 0.18]
     assert hours.reversed == ()
     assert hours.same > 0
+
+
+def test_a_schedule_says_which_times_are_the_same():
+    plan = trace_plan(variants=3, blocks=12, endpoints=1, duration_s=10.0)
+    starts = [day * 24 * HOUR_S + offset for day in range(3) for offset in (0.0, 0.4 * HOUR_S)]
+    trace = run_trace(plan, Truth(), 5, starts)
+    begin = datetime.fromisoformat(plan.created_at).astimezone(timezone(timedelta(hours=8)))
+    windows = tuple(
+        Window(
+            starts_at=(begin + timedelta(seconds=start)).isoformat(),
+            ends_at=(begin + timedelta(seconds=start + 1200)).isoformat(),
+            first_block=2 * at + 1,
+            last_block=2 * at + 2,
+        )
+        for at, start in enumerate(starts)
+    )
+    judged = [(one, Verdict("valid", ())) for one in trace.trials]
+    by_hand = investigate(plan, judged)
+    scheduled = investigate(replace(plan, windows=windows), judged, zone="Asia/Shanghai")
+    assert by_hand.hours is None
+    assert [window.name for window in scheduled.hours.windows] == ["12:00", "12:24"]
+    assert [window.sessions for window in scheduled.hours.windows] == [3, 3]
 
 
 def test_what_the_hour_explains_is_no_finding():

@@ -10,7 +10,16 @@ from datetime import datetime
 import factory
 import pytest
 
-from collect.detective import Bucket, Estimate, Finding, Hours, OrderPair, Signs, Steadiness, Window
+from collect.detective import (
+    Bucket,
+    Estimate,
+    Finding,
+    Hours,
+    OrderPair,
+    Signs,
+    Steadiness,
+    TimeOfDay,
+)
 from collect.report import build_report
 from collect.report.charts import charts_of, svg
 from collect.report.data import render_json
@@ -35,8 +44,8 @@ SLOW = Finding(
 HOURS = Hours(
     zone="Asia/Shanghai",
     windows=(
-        Window("04:00", 240, 300, 5, 10, 1.3, 0.01),
-        Window("15:00", 900, 960, 5, 10, 0.8, 0.18),
+        TimeOfDay("04:00", 240, 300, 5, 10, 1.3, 0.01),
+        TimeOfDay("15:00", 900, 960, 5, 10, 0.8, 0.18),
     ),
     fastest="04:00",
     slowest="15:00",
