@@ -158,19 +158,22 @@ def compare_hours(
     fastest, slowest = int(np.argmax(means)), int(np.argmin(means))
     names = _names(labels.spans)
     ratio, replicates, kind = _ratio(course, residual, labels, fastest, slowest)
+    own: list[list[Trial]] = [[] for _at in range(count)]
+    for trial, at in zip(course.trials, labels.window.tolist(), strict=True):
+        own[at].append(trial)
     windows = tuple(
         TimeOfDay(
             name=names[at],
             starts_min=labels.spans[at][0],
             ends_min=labels.spans[at][1],
             sessions=len(set(labels.session[labels.window == at].tolist())),
-            blocks=len({t.block for t, own in _with(course, labels) if own == at}),
+            blocks=len({trial.block for trial in own[at]}),
             speed=math.exp(means[at]),
-            steal=mean_steal([t for t, own in _with(course, labels) if own == at]),
+            steal=mean_steal(own[at]),
         )
         for at in range(count)
     )
-    reversed_, same, undecided = _order(plan, judged, course, labels, names)
+    reversed_, same, undecided = _order(plan, judged, own, names)
     return Hours(
         zone=zone[1],
         windows=windows,
@@ -184,10 +187,6 @@ def compare_hours(
         same=same,
         undecided=undecided,
     )
-
-
-def _with(course: Course, labels: _Labels) -> list[tuple[Trial, int]]:
-    return list(zip(course.trials, labels.window.tolist(), strict=True))
 
 
 def _names(spans: Sequence[tuple[int, int]]) -> list[str]:
@@ -292,18 +291,17 @@ def _exp(log: float, error: float, freedom: int) -> Interval:
 def _order(
     plan: Plan,
     judged: Sequence[tuple[Trial, Verdict]],
-    course: Course,
-    labels: _Labels,
+    trials: Sequence[Sequence[Trial]],
     names: Sequence[str],
 ) -> tuple[tuple[OrderPair, ...], int, int]:
     """Compare the order of the servers in each window with that in the others."""
     if plan.order == "sequential":
         return (), 0, 0
-    window_of = dict(zip((t.trial_id for t in course.trials), labels.window.tolist(), strict=True))
+    verdicts = {trial.trial_id: verdict for trial, verdict in judged}
     once = replace(plan, stopping=Stopping(plan.stopping.min_blocks))
     ahead: dict[tuple[str, str, str], dict[int, str]] = {}
     for at in range(len(names)):
-        own = [(t, v) for t, v in judged if window_of.get(t.trial_id) == at]
+        own = [(trial, verdicts[trial.trial_id]) for trial in trials[at]]
         for ranking in compare(once, own, measures=METRICS[:1], resamples=0).rankings:
             for pair in ranking.pairs:
                 first, second = sorted((pair.a, pair.b))
