@@ -157,8 +157,10 @@ def test_counters_of_this_process():
     ("text", "seconds"),
     [
         (
-            "some avg10=1.00 avg60=0.50 avg300=0.10 total=2500000\n"
-            "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+            (
+                "some avg10=1.00 avg60=0.50 avg300=0.10 total=2500000\n"
+                "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+            ),
             2.5,
         ),
         ("full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n", None),
