@@ -8,15 +8,18 @@ from zoneinfo import ZoneInfo
 
 from collect.lang import _
 from collect.report import steadiness, text
-from collect.report.charts.parts import Chart, Spec
+from collect.report.charts.parts import Chart, Spec, colour
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from collect.detective import Finding, Moment
     from collect.report.build import HostReport
 
 _DAY_MS = 24 * 3600 * 1000.0
-_FAINT = "#999999"
 _COMMON = "#0072B2"
+_WIDER_H = 0.4
+"""A window of some minutes would be a dot."""
 _SHADES = {
     "host_slow": "#D55E00",
     "credit": "#E69F00",
@@ -36,7 +39,7 @@ def speed_charts(host: HostReport) -> list[Chart]:
 def _along(host: HostReport) -> Chart:
     """Draw each trial against its variant's own level, the common level, and what was found."""
     moments = host.steady.moments
-    points = [_point(moment) for moment in moments]
+    points = [_point(host, moment) for moment in moments]
     steps: list[dict[str, Any]] = []
     for moment in moments:
         steps += [
@@ -52,7 +55,7 @@ def _along(host: HostReport) -> Chart:
         "scale": {"type": "utc"},
         "axis": {"format": "%H:%M:%S" if is_short else "%d %b %H:%M"},
     }
-    speed = {"type": "quantitative", "title": _("times the usual speed"), "scale": {"type": "log"}}
+    speed = _speed(points)
     layers: list[Spec] = []
     if found:
         kinds = list(dict.fromkeys(one["kind"] for one in found))
@@ -83,10 +86,11 @@ def _along(host: HostReport) -> Chart:
     layers += [
         {
             "data": {"values": points},
-            "mark": {"type": "point", "filled": True, "size": 30, "opacity": 0.5, "color": _FAINT},
+            "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.6},
             "encoding": {
                 "x": when,
                 "y": {"field": "speed", **speed},
+                "color": colour(host, legend=True),
                 "tooltip": [
                     {"field": "trial", "title": _("trial")},
                     {"field": "shown", "title": _("speed")},
@@ -106,7 +110,7 @@ def _along(host: HostReport) -> Chart:
             "A dot is one trial against the usual speed of its variant on its endpoint, the line "
             "what all variants have in common. What was found is shaded. Times are UTC."
         ),
-        {"height": 200, "layer": layers},
+        {"height": 200, "layer": layers, "resolve": {"scale": {"color": "independent"}}},
     )
 
 
@@ -119,9 +123,13 @@ def _by_hour(host: HostReport) -> list[Chart]:
     points = []
     for moment in steady.moments:
         at = datetime.fromtimestamp(moment.starts_s, zone)
-        points.append({**_point(moment), "hour": at.hour + at.minute / 60})
+        points.append({**_point(host, moment), "hour": at.hour + at.minute / 60})
     windows = [
-        {"hour": window.starts_min / 60, "end": window.ends_min / 60, "level": window.speed}
+        {
+            "hour": max(0.0, window.starts_min / 60 - _WIDER_H),
+            "end": min(24.0, window.ends_min / 60 + _WIDER_H),
+            "level": window.speed,
+        }
         for window in steady.hours.windows
     ]
     hour = {
@@ -130,17 +138,17 @@ def _by_hour(host: HostReport) -> list[Chart]:
         "scale": {"domain": [0, 24]},
         "axis": {"values": list(range(0, 25, 3))},
     }
-    speed = {"type": "quantitative", "title": _("times the usual speed"), "scale": {"type": "log"}}
+    speed = _speed(points)
     spec: Spec = {
         "height": 200,
         "layer": [
             {
                 "data": {"values": points},
-                "mark": {"type": "point", "filled": True, "size": 30, "opacity": 0.5},
+                "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.6},
                 "encoding": {
                     "x": {"field": "hour", **hour},
                     "y": {"field": "speed", **speed},
-                    "color": {"value": _FAINT},
+                    "color": colour(host, legend=True),
                     "tooltip": [
                         {"field": "trial", "title": _("trial")},
                         {"field": "shown", "title": _("speed")},
@@ -168,9 +176,20 @@ def _by_hour(host: HostReport) -> list[Chart]:
     ]
 
 
-def _point(moment: Moment) -> dict[str, Any]:
+def _speed(points: Sequence[Mapping[str, Any]]) -> Spec:
+    """Return the axis: halves and doubles lie equally far, and no decade stands empty."""
+    speeds = [1.0, *(float(point["speed"]) for point in points)]
+    return {
+        "type": "quantitative",
+        "title": _("times the usual speed"),
+        "scale": {"type": "log", "domain": [min(speeds) * 0.9, max(speeds) * 1.1], "nice": False},
+    }
+
+
+def _point(host: HostReport, moment: Moment) -> dict[str, Any]:
     return {
         "trial": text.one_line(moment.trial_id),
+        "server": host.plan.variant(moment.variant).server,
         "start_ms": moment.starts_s * 1000,
         "speed": moment.speed,
         "shown": f"{text.figure(moment.speed)}x",
