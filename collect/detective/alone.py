@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from collect.detective.course import seconds
+from collect.detective.course import span_of
 from collect.detective.finding import Confidence, Finding
 from collect.detective.search import cost
 from collect.detective.stretches import SMALLEST_FALL
@@ -97,12 +97,13 @@ def find_loadgen(judged: Iterable[tuple[Trial, Verdict]]) -> Finding | None:
             busy.setdefault(cell, []).append(trial)
     limited = {cell: own for cell, own in busy.items() if len(own) >= _LIMITED_SHARE * total[cell]}
     trials = [trial for own in limited.values() for trial in own]
-    if not trials:
+    spans = [span for trial in trials if (span := span_of(trial)) is not None]
+    if not spans:
         return None
     return Finding(
         kind="loadgen",
-        starts_s=min(seconds(trial.started_at) for trial in trials),
-        ends_s=max(seconds(trial.ended_at) for trial in trials),
+        starts_s=min(start_s for start_s, _ in spans),
+        ends_s=max(end_s for _, end_s in spans),
         confidence="sure",
         trials=len(trials),
         variants=tuple(dict.fromkeys(variant for variant, _ in limited)),

@@ -68,14 +68,13 @@ class Course:
 def take_course(plan: Plan, judged: Iterable[tuple[Trial, Verdict]]) -> Course:
     """Put the trials that are not invalid into the order of time, one for each cell of the plan.
 
-    Trials whose times cannot be right (they end before they start) are left out.
+    Trials whose times cannot be right are left out.
     """
     chosen: dict[tuple[int, str, str], Trial] = {}
     for trial, verdict in sorted(judged, key=lambda pair: pair[0].attempt):
-        if verdict.status != "invalid" and trial.wrk is not None and trial.wrk.rps > 0:
+        if verdict.status != "invalid" and trial.wrk is not None and 0 < trial.wrk.rps < math.inf:
             chosen.setdefault((trial.block, trial.variant, trial.endpoint), trial)
-    timed = [(seconds(one.started_at), seconds(one.ended_at), one) for one in chosen.values()]
-    timed = [moment for moment in timed if moment[0] < moment[1]]
+    timed = [(*span, one) for one in chosen.values() if (span := span_of(one)) is not None]
     timed.sort(key=lambda moment: (moment[0], moment[2].position))
     trials = tuple(one for _, _, one in timed)
     start_s = np.array([start for start, _, _ in timed])
@@ -97,6 +96,18 @@ def take_course(plan: Plan, judged: Iterable[tuple[Trial, Verdict]]) -> Course:
         names=names,
         block_s=_block_s(trials, start_s, end_s),
     )
+
+
+def span_of(trial: Trial) -> tuple[float, float] | None:
+    """Return from when to when a trial lasted, in seconds since the epoch.
+
+    None where what the host wrote is no time, or ends before it starts.
+    """
+    try:
+        span = seconds(trial.started_at), seconds(trial.ended_at)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return span if span[0] < span[1] else None
 
 
 def seconds(moment: str) -> float:

@@ -28,7 +28,7 @@ def rates_of(stored: StoredTrial) -> Rates:
         lines = (stored.folder / SAMPLES).read_text(encoding="utf-8").splitlines()
         samples = [json.loads(line) for line in lines]
         points = [(float(one["t_s"]), int(one["loopback_bytes"])) for one in samples]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return ()
     return tuple(
         (after_s, (after - before) / (after_s - before_s))

@@ -269,7 +269,7 @@ def _greedy(course: Course, points: _Points, *, decays: bool) -> list[Feature]:
 
 
 def _pruned(course: Course, points: _Points, chosen: list[Feature]) -> list[Feature]:
-    """Move edges to where they fit best, drop what later ones made needless, and size the rest."""
+    """Drop what later ones made needless, and size the rest."""
     model = points.model
 
     def fit(features: list[Feature]) -> Fit:

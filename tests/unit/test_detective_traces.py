@@ -340,6 +340,22 @@ def test_trials_that_run_into_each_other_tell_nothing():
     assert investigate(plan, judged).blind == "clock"
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"started_at": "yesterday"},
+        {"ended_at": "0001-01-01T00:00:00"},
+        {"started_at": "2026-01-05T05:00:00", "ended_at": "2026-01-05T04:00:00"},
+    ],
+)
+def test_a_trial_without_a_time_is_left_out(broken):
+    plan = trace_plan(variants=3, blocks=4, endpoints=1)
+    first, *others = run_trace(plan, Truth(), 1).trials
+    judged = [(one, Verdict("valid", ())) for one in (replace(first, **broken), *others)]
+    steady = investigate(plan, judged)
+    assert (steady.trials, steady.findings) == (11, ())
+
+
 def test_many_trials_are_searched_on_averages():
     plan = trace_plan(variants=6, blocks=200, endpoints=2, duration_s=10.0)
     run_s = block_s(plan) * plan.blocks
