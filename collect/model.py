@@ -307,6 +307,9 @@ class HostFigures:
     """Time of a fixed piece of work on one core, just before the load."""
     trend_ratio: float | None
     """Throughput of the load's last third over its first third, from loopback traffic."""
+    cpu_pressure_ratio: float | None = None
+    """Share of the load's time in which some process waited for a processor, as the kernel tells
+    (`/proc/pressure/cpu`); None where it does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ import os
 
 from hypothesis import settings
 
+# Many small matrices: threads that share two cores only get into each other's way.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # The same examples every time, so that no build fails by lot. HYPOTHESIS_PROFILE=explore looks
 # for new ones.
 settings.register_profile("repeat", derandomize=True)

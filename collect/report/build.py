@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from collect.attempts import split_attempt
 from collect.checks import Reason, Verdict, verdicts
+from collect.detective import Steadiness, investigate, rates_of
+from collect.lang import sentences
 from collect.report.answer import answer
 from collect.report.cautions import cautions
 from collect.report.course import Line, course
@@ -17,6 +19,7 @@ from collect.report.next_steps import Findings, next_steps
 from collect.report.proxies import ProxyCost, lonely, proxy_costs
 from collect.report.ranking import EndpointReport, rank_endpoint
 from collect.report.settings import Settings, settings_of
+from collect.report.steadiness import headline
 from collect.report.together import TogetherTable, same_settings, together
 from collect.report.words import LEFT_OUT_MARK
 from collect.stats import compare
@@ -72,6 +75,8 @@ class HostReport:
     endpoints: tuple[EndpointReport, ...]
     ladders: tuple[Ladder, ...]
     """Where the time of a request goes, by variant; empty in a run without the ladder."""
+    steady: Steadiness
+    """What happened to the host's speed along the run."""
     proxies: tuple[ProxyCost, ...]
     """One for each variant behind a proxy."""
     settings: Settings
@@ -112,7 +117,15 @@ def build_report(run: Run) -> Report:
 def _host(run: Run, host: HostRun) -> HostReport:
     trials = [stored.trial for stored in host.trials]
     judged = dict(zip((trial.trial_id for trial in trials), verdicts(trials), strict=True))
-    comparison = compare(host.plan, [(trial, judged[trial.trial_id]) for trial in trials])
+    pairs = [(trial, judged[trial.trial_id]) for trial in trials]
+    comparison = compare(host.plan, pairs)
+    stored_by_id = {stored.trial.trial_id: stored for stored in host.trials}
+    steady = investigate(
+        host.plan,
+        pairs,
+        zone=host.facts.timezone,
+        rates=lambda trial: rates_of(stored_by_id[trial.trial_id]),
+    )
     notes = _notes(host, judged)
     letters = {note.reason.code: note.mark for note in notes}
     lines = tuple(
@@ -139,12 +152,13 @@ def _host(run: Run, host: HostRun) -> HostReport:
     counts = Counter(line.verdict.status for line in lines)
     return HostReport(
         name=host.name,
-        answer=answer(plan, of_the_app, is_whole=not host.missing),
+        answer=sentences(answer(plan, of_the_app, is_whole=not host.missing), headline(steady)),
         facts=host.facts,
         plan=plan,
         course=course(host, of_the_app, counts),
         endpoints=endpoints,
         ladders=ladders(plan, [trial for trial, _ in used]),
+        steady=steady,
         proxies=proxies,
         settings=settings_of(plan),
         notes=notes,

@@ -13,6 +13,7 @@ import collect
 from collect.checks import Reason, VerdictStatus  # noqa: TC001 - the schema looks them up
 from collect.decode import encode
 from collect.model import Interface, Load, Order, Proxy, Trial  # noqa: TC001 - likewise
+from collect.report.steadiness import SteadinessData, steadiness_data
 from collect.schema import Schema, json_schema
 from collect.stats import Interval  # noqa: TC001 - likewise
 
@@ -106,6 +107,7 @@ class HostData:
     load: Load
     rankings: tuple[RankingData, ...]
     proxies: tuple[ProxyData, ...]
+    steadiness: SteadinessData
     trials: tuple[TrialData, ...]
 
 
@@ -179,6 +181,7 @@ def _host(host: HostReport) -> HostData:
         load=plan.load,
         rankings=tuple(map(_ranking, tables)),
         proxies=tuple(_proxies(host)),
+        steadiness=steadiness_data(host.steady),
         trials=tuple(
             TrialData(
                 line.verdict.status, line.verdict.reasons, line.trial.trial_id in used, line.trial

@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from collect.lang import N_, _, sentences
-from collect.report import ladder, text, together, words
+from collect.report import ladder, steadiness, text, together, words
 from collect.report.charts import endpoint_charts, image_name, is_shown, run_charts
 from collect.report.proxies import proxy_cost
 
@@ -103,6 +103,9 @@ def _host(host: HostReport, images: _Images) -> Iterator[str]:
         yield from (f"### {_(words.PROXIES_TITLE)}", "")
         yield from (f"- {text.escape(proxy_cost(found))}" for found in host.proxies)
         yield ""
+    yield from (f"### {_(steadiness.TITLE)}", "")
+    for said in steadiness.said(host.steady):
+        yield from (text.escape(said), "")
     for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
         yield from (text.escape(legend), "")
     yield from images.of_the_run()

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collect.lang import N_, _, sentences
-from collect.report import ladder, text, together, words
+from collect.report import ladder, steadiness, text, together, words
 from collect.report.lines import fold
 from collect.report.proxies import proxy_cost
 
@@ -100,6 +100,9 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
     if host.ladders:
         _print_ladders(console, host)
     _print_proxies(console, host)
+    _print_title(console, _(steadiness.TITLE))
+    for said in steadiness.said(host.steady):
+        _print_prose(console, said)
     console.print()
     for legend in (words.legend(host), words.memory_legend(host), words.cost_legend(host)):
         _print_prose(console, legend, style="dim")

@@ -95,6 +95,8 @@ def host_figures(
 ) -> HostFigures:
     """Take the differences of the host's counters."""
     overflows = _growth(before.listen_overflows, after.listen_overflows)
+    lasted_s = after.monotonic_s - before.monotonic_s
+    waited_s = _growth(before.cpu_pressure_s, after.cpu_pressure_s)
     step_s = (after.wall_s - before.wall_s) - (after.monotonic_s - before.monotonic_s)
     return HostFigures(
         listen_overflows=None if overflows is None else int(overflows),
@@ -102,6 +104,9 @@ def host_figures(
         clock_step_s=round(step_s, 4) + 0.0,
         canary_s=None if canary_s is None else round(canary_s, 5),
         trend_ratio=trend_ratio(samples, duration_s),
+        cpu_pressure_ratio=None
+        if waited_s is None or lasted_s <= 0
+        else round(min(1.0, waited_s / lasted_s), 4),
     )
 
 

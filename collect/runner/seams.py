@@ -81,6 +81,8 @@ class Counters:
     runner_cpu_s: float | None
     """The runner's own, without its children."""
     proxy_cpu_s: float | None = None
+    cpu_pressure_s: float | None = None
+    """Wall time in which some process waited for a processor; None where nobody counts it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ CANARY_ROUNDS = 400_000
 """About 50 ms of one core; the same figure for ever, or canaries of two runs do not compare."""
 _NETSTAT = Path("/proc/net/netstat")
 _NET_DEV = Path("/proc/net/dev")
+_PRESSURE = Path("/proc/pressure/cpu")
 # The kernel counts a guest's time in `user` already.
 _COUNTED_TWICE = ("guest", "guest_nice")
 
@@ -57,6 +58,7 @@ class HostWatch:
             cgroup_peak_bytes=_single(folder, "memory.peak"),
             runner_cpu_s=_own_cpu(),
             proxy_cpu_s=None if proxy is None else _cpu(proxy),
+            cpu_pressure_s=cpu_pressure(),
         )
 
     def others(self, state: UnitState, proxy: UnitState | None) -> Processes:
@@ -136,6 +138,24 @@ def listen_overflows() -> int | None:
     for names, figures in zip(rows[::2], rows[1::2]):  # noqa: B905 - as many as the kernel wrote
         if "ListenOverflows" in names:
             return int(figures[names.index("ListenOverflows")])
+    return None
+
+
+def cpu_pressure() -> float | None:
+    """Return for how long some process waited for a processor, in seconds since boot.
+
+    `some … total=` of `/proc/pressure/cpu`; kernels without PSI, or with it switched off, lack the
+    file or refuse it.
+    """
+    try:
+        lines = _PRESSURE.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        kind, *figures = line.split()
+        if kind == "some":
+            totals = [figure.removeprefix("total=") for figure in figures if "total=" in figure]
+            return int(totals[0]) / 1e6 if totals else None
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -93,7 +92,7 @@ def run_host(setup: Setup, plan: Plan, number: int) -> list[Trial]:
     speeds = true_speeds(setup.gap)
     speeds |= {twin: speeds[original] for twin, original in twins_of(plan).items()}
     return [
-        _trial(plan, planned, FASTEST_RPS * speeds[planned.variant] * factor)
+        synthetic_trial(plan, planned, FASTEST_RPS * speeds[planned.variant] * factor)
         for planned, factor in zip(plan.trials, np.exp(logs).tolist(), strict=True)
     ]
 
@@ -101,17 +100,9 @@ def run_host(setup: Setup, plan: Plan, number: int) -> list[Trial]:
 def host_speed(setup: Setup, count: int, chance: np.random.Generator) -> NDArray[np.float64]:
     """Return the host's log speed during each of so many trials in a row.
 
-    The wandering is sampled exactly at each trial (Gillespie, Exact Numerical Simulation of the
-    Ornstein-Uhlenbeck Process, 1996); what a throttle does is averaged over a trial's time.
+    What a throttle does is averaged over a trial's time.
     """
-    keep = math.exp(-setup.trial_s / CORRELATION_S)
-    steps = chance.normal(size=count) * setup.noise
-    steps[1:] *= math.sqrt(1 - keep**2)
-    wandering = np.empty(count)
-    value = 0.0
-    for index, step in enumerate(steps.tolist()):
-        value = keep * value + step
-        wandering[index] = value
+    drifting = wandering(np.arange(count) * setup.trial_s, setup.noise, chance)
     edges = np.arange(count + 1) * setup.trial_s
     switches, work = [0.0], [0.0]
     speed = setup.throttle if chance.random() < 1 / 2 else 1.0
@@ -122,11 +113,30 @@ def host_speed(setup: Setup, count: int, chance: np.random.Generator) -> NDArray
         speed = 1.0 if speed != 1 else setup.throttle
     done = np.interp(edges, switches, work)
     drift = setup.drift * edges[:-1] / 3600
-    logs: NDArray[np.float64] = wandering + np.log(np.diff(done) / setup.trial_s) + drift
+    logs: NDArray[np.float64] = drifting + np.log(np.diff(done) / setup.trial_s) + drift
     return logs
 
 
-def _trial(plan: Plan, planned: PlannedTrial, rps: float) -> Trial:
+def wandering(
+    moments_s: NDArray[np.floating], noise: float, chance: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return how far the log speed has wandered at each of these moments, which rise.
+
+    It is sampled exactly (Gillespie, Exact Numerical Simulation of the Ornstein-Uhlenbeck Process,
+    1996).
+    """
+    keep = np.exp(-np.diff(moments_s) / CORRELATION_S)
+    steps = chance.normal(size=len(moments_s)) * noise
+    steps[1:] *= np.sqrt(1 - keep**2)
+    wandered = np.empty(len(moments_s))
+    value = 0.0
+    for index, (kept, step) in enumerate(zip([0.0, *keep.tolist()], steps.tolist(), strict=True)):
+        value = kept * value + step
+        wandered[index] = value
+    return wandered
+
+
+def synthetic_trial(plan: Plan, planned: PlannedTrial, rps: float) -> Trial:
     """Return a trial whose figures agree with each other, as a sound one's do."""
     mean_ms = plan.load.connections / rps * 1000
     latency = Latency(mean_ms, mean_ms / 5, mean_ms, *(mean_ms * x for x in (1.1, 1.3, 1.6, 2, 3)))

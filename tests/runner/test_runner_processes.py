@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from collect.runner import processes
+from collect.runner import processes, watch
+from collect.runner.figures import host_figures
 from collect.runner.processes import count_workers, is_helper
-from collect.runner.seams import ProcessInfo, UnitState
+from collect.runner.seams import Counters, ProcessInfo, UnitState
 from collect.runner.watch import HostWatch, listen_overflows, package_versions
 
 # Recorded from real servers: uWSGI 2.0.31 compiled and as pyuwsgi wheel, Gunicorn, Granian,
@@ -150,6 +151,43 @@ def test_counters_of_this_process():
     assert counters.oom_kills is None
     assert "guest" not in counters.host_cpu_s
     assert listen_overflows() >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (
+            (
+                "some avg10=1.00 avg60=0.50 avg300=0.10 total=2500000\n"
+                "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+            ),
+            2.5,
+        ),
+        ("full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n", None),
+        ("", None),
+    ],
+)
+def test_cpu_pressure_is_what_some_process_waited(tmp_path, monkeypatch, text, seconds):
+    (tmp_path / "cpu").write_text(text)
+    monkeypatch.setattr(watch, "_PRESSURE", tmp_path / "cpu")
+    assert watch.cpu_pressure() == seconds
+
+
+def test_a_kernel_without_pressure_tells_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "_PRESSURE", tmp_path / "none")
+    assert watch.cpu_pressure() is None
+
+
+@pytest.mark.parametrize(
+    ("before_s", "after_s", "ratio"),
+    [(10.0, 14.0, 0.4), (10.0, 30.0, 1.0), (None, 14.0, None), (10.0, None, None)],
+)
+def test_pressure_becomes_a_share_of_the_load(before_s, after_s, ratio):
+    def counters(wall_s, pressure_s):
+        return Counters(wall_s, wall_s, {}, None, None, None, None, None, None, pressure_s)
+
+    found = host_figures(counters(0.0, before_s), counters(10.0, after_s), None, [], 10.0)
+    assert found.cpu_pressure_ratio == ratio
 
 
 def test_the_canary_is_short():

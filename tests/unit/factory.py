@@ -8,6 +8,7 @@ import json
 import random
 import tarfile
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from collect.attempts import rerun_id
@@ -156,6 +157,8 @@ def trial(planned: PlannedTrial | None = None, of: Plan | None = None, **changes
     factor = BLOCK_FACTORS[(planned.block - 1) % len(BLOCK_FACTORS)]
     rps *= factor * (0.2 if planned.endpoint == "movie" else 1)
     pss = round(pss_mib * (2 - factor) * 2**20)
+    # One after the other, as on a real host.
+    started = datetime.fromisoformat(CREATED_AT) + timedelta(seconds=20 + 40 * planned.position)
     healthy = Trial(
         schema_version=SCHEMA_VERSION,
         run_id=of.run_id,
@@ -170,8 +173,8 @@ def trial(planned: PlannedTrial | None = None, of: Plan | None = None, **changes
         proxy=variant.proxy,
         profile=variant.profile,
         endpoint=planned.endpoint,
-        started_at="2026-01-31T02:01:00+00:00",
-        ended_at="2026-01-31T02:01:37+00:00",
+        started_at=started.isoformat(),
+        ended_at=(started + timedelta(seconds=37)).isoformat(),
         load=of.load,
         wrk=wrk(rps, of.load),
         memory=MemoryFigures(round(pss * 0.8), pss, round(pss * 1.4), None, 0, 60, 0.98),

@@ -239,7 +239,9 @@ def test_a_log_without_unicode_gets_plain_signs(checkout):
     done = call(["report", "latest"], checkout, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"-----" in done.stdout
-    assert b"?" not in done.stdout.replace(b"/movie?page=1", b"")
+    # A question mark stands in for what cannot be written; these two are meant.
+    meant = done.stdout.replace(b"/movie?page=1", b"").replace(b"Was the host steady?", b"")
+    assert b"?" not in meant
 
 
 def test_a_broken_pipe_is_quiet(checkout):

@@ -18,6 +18,8 @@ LAYERS = [
     ["verify", "simulate", "project", "doctor"],
     ["report"],
     ["changes"],
+    # It compares the order of the servers in each window by `stats`.
+    ["detective"],
     ["stats", "parse"],
     ["archive"],
     ["store"],

@@ -18,6 +18,7 @@ from collect.report.charts.parts import (
     point,
     tips,
 )
+from collect.report.charts.speed import speed_charts
 from collect.report.ladder import TITLE, is_below_the_app
 
 if TYPE_CHECKING:
@@ -32,7 +33,13 @@ _DAY_MS = 24 * 3600 * 1000.0
 
 def run_charts(host: HostReport) -> list[Chart]:
     """Return the charts of the run as a whole."""
-    return [*_profiles(host), *_proxies(host), *_ladders(host), *_time_line(host)]
+    return [
+        *_profiles(host),
+        *_proxies(host),
+        *_ladders(host),
+        *speed_charts(host),
+        *_time_line(host),
+    ]
 
 
 def _profiles(host: HostReport) -> list[Chart]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PARENT = "serverbench-lab"
 _LAUNCH = """\
-for group in "$1" "$2" "$3"; do echo $$ > "$group/cgroup.procs" || exit 1; done
-shift 3
+while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 1; shift; done
+shift
 exec "$@"
 """
 # The machine's environment (proxies, language, credentials) stays out of the lab host.
@@ -31,6 +31,7 @@ _ENVIRONMENT = {
     "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
 }
 _KILL_TIMEOUT_S = 15
+_PERIOD_US = 100_000
 # The programs that run lab hosts, a kind each.
 _PROGRAMS = (b"systemd-nspawn", b"qemu-system-x86_64")
 
@@ -81,6 +82,8 @@ class Hierarchies:
     cpuset: Path | None
     everywhere: tuple[Path, ...]
     systemd: bool
+    cpu: Path | None = None
+    """Only to take CPU time away (`set_quota`); a lab host runs without."""
 
     @property
     def problem(self) -> str | None:
@@ -107,7 +110,8 @@ def find_hierarchies(mounts: str, *, systemd: bool) -> Hierarchies:
             for option in options.split(","):
                 controllers.setdefault(option, Path(point))
     memory, cpuset = controllers.get("memory"), controllers.get("cpuset")
-    return Hierarchies(unified, memory, cpuset, tuple(everywhere), systemd)
+    cpu = controllers.get("cpu")
+    return Hierarchies(unified, memory, cpuset, tuple(everywhere), systemd, cpu)
 
 
 def hierarchies() -> Hierarchies:
@@ -140,6 +144,16 @@ class Supervisor(ABC):
     @abstractmethod
     def set_limits(self, limits: Limits) -> None:
         """Set the limits, running or not."""
+
+    @abstractmethod
+    def set_quota(self, cores: float | None) -> None:
+        """Let the running lab host have the time of so many cores, as a provider that throttles.
+
+        None lifts the quota. The lab host itself cannot see it.
+
+        Raises:
+            LabError: this machine cannot.
+        """
 
     @abstractmethod
     def remove(self) -> bool:
@@ -204,6 +218,7 @@ class CgroupV1Supervisor(Supervisor):
         self._unified = found.unified / PARENT / name
         self._memory = found.memory / PARENT / name
         self._cpuset = found.cpuset / PARENT / name
+        self._cpu = found.cpu / PARENT / name if found.cpu else None
 
     @property
     def group(self) -> Path:
@@ -213,11 +228,11 @@ class CgroupV1Supervisor(Supervisor):
     def start(self, argv: Sequence[str], limits: Limits, log: Path) -> None:
         """Let a shell enter the groups and become the program: nothing runs outside them."""
         self.set_limits(limits)
-        groups = [str(path) for path in (self._memory, self._cpuset, self._unified)]
+        groups = [str(path) for path in self._groups]
         with log.open("w") as output:
             # Not waited for: it outlives this process, in a session of its own.
             subprocess.Popen(
-                ["/bin/sh", "-c", _LAUNCH, "sh", *groups, *argv],
+                ["/bin/sh", "-c", _LAUNCH, "sh", *groups, "--", *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -237,7 +252,7 @@ class CgroupV1Supervisor(Supervisor):
 
     def set_limits(self, limits: Limits) -> None:
         """Make the groups and write the limits into them."""
-        for path in (self._memory, self._cpuset, self._unified):
+        for path in self._groups:
             path.mkdir(parents=True, exist_ok=True)
         for path in (self._cpuset.parent, self._cpuset):
             # A cpuset takes no process before both are filled; children get what the parent has.
@@ -247,6 +262,23 @@ class CgroupV1Supervisor(Supervisor):
                     whole = limits.cpu_list
                 (path / file).write_text(whole)
         self._write_memory(limits.memory_bytes)
+
+    def set_quota(self, cores: float | None) -> None:
+        """Write it into the v1 group."""
+        if self._cpu is None or not self._cpu.is_dir():
+            raise LabError(
+                f"the lab host {self.name} has no cpu cgroup; start it anew on a machine that "
+                f"mounts the controller cpu"
+            )
+        quota_us = -1 if cores is None else round(cores * _PERIOD_US)
+        (self._cpu / "cpu.cfs_period_us").write_text(str(_PERIOD_US))
+        (self._cpu / "cpu.cfs_quota_us").write_text(str(quota_us))
+
+    @property
+    def _groups(self) -> tuple[Path, ...]:
+        """Every group that the program enters."""
+        limiting = (self._memory, self._cpuset, self._unified)
+        return limiting if self._cpu is None else (*limiting, self._cpu)
 
     def _write_memory(self, memory_bytes: int) -> None:
         plain = self._memory / "memory.limit_in_bytes"
@@ -332,6 +364,11 @@ class SystemdSupervisor(Supervisor):
     def set_limits(self, limits: Limits) -> None:
         """Change the running service's properties."""
         run(["systemctl", "set-property", "--runtime", self.unit, *self._properties(limits)])
+
+    def set_quota(self, cores: float | None) -> None:
+        """Change the running service's property."""
+        share = "" if cores is None else f"{cores:.0%}"
+        run(["systemctl", "set-property", "--runtime", self.unit, f"CPUQuota={share}"])
 
     def remove(self) -> bool:
         """Let systemd forget the service; its cgroup goes with it."""
