@@ -25,6 +25,7 @@ LAYERS = [
     ["checkout", "requirements"],
     ["schedule"],
     ["plan", "request", "follow"],
+    ["rates"],
     ["inputs", "twin", "ladder"],
     ["variants"],
     ["checks", "decide"],
