@@ -333,6 +333,9 @@ class RateFigures:
     """The same for requests that found a connection free: what the generator itself was late."""
     cpu_s: float | None
     """What the generator took, the lead-in included."""
+    over_limit: int | None = None
+    """Requests that took longer than the limit of a search, or brought no right answer; None
+    without a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +345,11 @@ class SearchStep:
     rate_rps: float
     achieved_rps: float
     p99_ms: float | None
+    requests: int
+    over: int
+    """Requests that took longer than the limit, or brought no right answer."""
+    is_missed: bool
+    """The rate was not kept."""
     holds: bool
     """Whether the rate was kept with its 99th percentile up to the limit."""
 
@@ -355,11 +363,12 @@ class SearchFigures:
     """What its bounds were taken from."""
     lowest_rps: float
     highest_rps: float
-    rate_rps: float | None
-    """Between the highest rate that held and the lowest that did not; the bound itself where even
-    that held, or did not."""
+    rate_rps: float
+    """Between the highest rate that held and the lowest that did not; the last one tried where all
+    held, or none did. A start for the next block: `collect.stats` takes its figure from the steps
+    of all blocks."""
     end: Literal["between", "above", "below"]
-    """`above`: even the highest rate held. `below`: not even the lowest did."""
+    """`above`: every rate tried held. `below`: none did."""
     steps: tuple[SearchStep, ...]
 
 

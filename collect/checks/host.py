@@ -26,6 +26,7 @@ _OUTCOMES = {
     "server_died": N_("server died"),
     "proxy_died": N_("proxy died"),
     "wrong_answer_after": N_("wrong answer after"),
+    "no_rate": N_("no rate"),
 }
 _OUTCOME_REMEDIES = {
     "start_failed": N_("Read the journal in the trial's folder, mend the cause and run again."),
@@ -37,6 +38,7 @@ _OUTCOME_REMEDIES = {
     "server_died": N_("Read the journal in the trial's folder; look for memory running out."),
     "proxy_died": N_("Read the journal in the trial's folder; it holds the proxy's lines too."),
     "wrong_answer_after": N_("Read the journal in the trial's folder; load broke the app."),
+    "no_rate": N_("Mend what spoiled the trials at full load; rates are taken from those."),
 }
 
 
@@ -47,14 +49,21 @@ def check_outcome(trial: Trial) -> Reason | None:
         return None
     # What the runner noted on the host is in English, whoever reads it.
     detail = trial.outcome.reason or _("the runner gave no reason")
+    remedy = _(_OUTCOME_REMEDIES[status])
+    if status == "load_failed" and trial.leg != "capacity":
+        remedy = _("Read rate.txt in the trial's folder; the generator could not do its work.")
     seen = _("{outcome}: {detail}.").format(outcome=_(_OUTCOMES[status]), detail=detail.rstrip("."))
-    return Reason(status, "invalid", seen, _(_OUTCOME_REMEDIES[status]))
+    return Reason(status, "invalid", seen, remedy)
 
 
 def check_no_figures(trial: Trial) -> Reason | None:
     """The trial went well, and yet there is nothing in it."""
-    if trial.outcome.status != "ok" or trial.wrk is not None:
+    own = (trial.wrk, trial.rate, trial.search)
+    if trial.outcome.status != "ok" or any(figures is not None for figures in own):
         return None
+    if trial.leg != "capacity":
+        seen = _("The generator left no figures.")
+        return Reason("no_figures", "invalid", seen, _("Read rate.txt in the trial's folder."))
     return Reason(
         "no_figures", "invalid", _("wrk left no figures."), _("Read wrk.txt in the trial's folder.")
     )
@@ -137,7 +146,8 @@ def check_others(trial: Trial) -> Reason | None:
 def check_loadgen(trial: Trial) -> Reason | None:
     """Wrk itself is at its limit, or takes much of what the server could have."""
     cpu = trial.cpu
-    if cpu is None or cpu.loadgen_s is None:
+    # The generator of a fixed rate is judged by what it was late.
+    if cpu is None or cpu.loadgen_s is None or trial.leg != "capacity":
         return None
     usable = min(trial.load.threads, cpu.cores)
     own = cpu.loadgen_s / (_duration_s(trial) * usable) if usable > 0 else 0.0
@@ -192,6 +202,8 @@ def check_steal(trial: Trial) -> Reason | None:
 def check_trend(trial: Trial) -> Reason | None:
     """Throughput rose or fell inside the trial."""
     ratio = None if trial.host_state is None else trial.host_state.trend_ratio
+    if trial.leg == "slo":
+        return None  # A search changes its rate on purpose.
     if ratio is None or ratio < 0 or 1 / at.TREND_SUSPECT <= ratio <= at.TREND_SUSPECT:
         return None
     return Reason(

@@ -92,7 +92,8 @@ class Pacer:
         Args:
             spec: `address`, `port`, `request` (the bytes, as Latin-1), `status` (the right one),
                 `method`, `rate_rps`, `lead_in_s` (sent but not counted), `duration_s`,
-                `connections` (at most), `timeout_s`.
+                `connections` (at most), `timeout_s`, and `limit_ms`, above which requests are
+                counted, or null.
         """
         self._family = socket.AF_INET6 if ":" in spec["address"] else socket.AF_INET
         self._target = (spec["address"], spec["port"])
@@ -105,6 +106,7 @@ class Pacer:
         self._lead_in_s = float(spec["lead_in_s"])
         self._duration_s = float(spec["duration_s"])
         self._timeout_ns = int(spec["timeout_s"] * 1e9)
+        self._limit_ms = spec.get("limit_ms")
         self._most = int(spec["connections"])
         self._requests = math.ceil((self._lead_in_s + self._duration_s) * self._rate_rps - 1e-9)
         self._sent = array.array("q", [_UNKNOWN]) * self._requests
@@ -469,6 +471,9 @@ class Pacer:
             "lag_max_ms": rank(lags, asked, 1.0),
             "own_lag_p99_ms": rank(own_lags, len(own_lags), 0.99),
             "cpu_s": round(cpu_s, 4),
+            "over_limit": None
+            if self._limit_ms is None
+            else asked - sum(latency <= self._limit_ms for latency in latencies),
             "histogram": histogram(latencies),
             "seconds": seconds,
         }
