@@ -146,9 +146,10 @@ def check_others(trial: Trial) -> Reason | None:
 def check_loadgen(trial: Trial) -> Reason | None:
     """Wrk itself is at its limit, or takes much of what the server could have."""
     cpu = trial.cpu
-    # The generator of a fixed rate is judged by what it was late.
-    if cpu is None or cpu.loadgen_s is None or trial.leg != "capacity":
+    if cpu is None or cpu.loadgen_s is None:
         return None
+    if trial.leg != "capacity":
+        return _check_generator(_share_of_host(trial, cpu.loadgen_s))
     usable = min(trial.load.threads, cpu.cores)
     own = cpu.loadgen_s / (_duration_s(trial) * usable) if usable > 0 else 0.0
     share = _share_of_host(trial, cpu.loadgen_s) or 0.0
@@ -167,6 +168,21 @@ def check_loadgen(trial: Trial) -> Reason | None:
         severity(invalid=is_saturated),
         seen.format(share=percent(share)),
         _("Take an endpoint that does more work, more wrk threads, or a host with more cores."),
+    )
+
+
+def _check_generator(share: float | None) -> Reason | None:
+    """Latency is that of a host with less left for the server than it had under wrk."""
+    if share is None or share <= at.GENERATOR_RATIO_SUSPECT:
+        return None
+    return Reason(
+        "generator_busy",
+        "suspect",
+        _(
+            "The generator took {share} of the host's CPU, far more than wrk at the same rate: "
+            "latency here is higher than with the visitors elsewhere."
+        ).format(share=percent(share)),
+        _("Ask for a lower rate (bench_rates), or take a host with more cores."),
     )
 
 
