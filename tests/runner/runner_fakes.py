@@ -146,6 +146,8 @@ class World:
         self.loads = {}
         self.owners = {}
         self.carries = 1000.0
+        self.figures = FIGURES
+        self.on_pace = lambda _endpoint: None
         self.pids = {}
         self.start_problem = None
         self.shutting_down = False
@@ -301,8 +303,10 @@ class World:
     # RateGenerator
     def keep_pace(self, endpoint, port, pace, folder, name):
         where = self.at(port)
-        self.calls.append(f"pace {endpoint.name}{where} at {pace.rate_rps:g} for {pace.duration_s:g} s")
+        shape = f"at {pace.rate_rps:g} for {pace.duration_s:g} s"
+        self.calls.append(f"pace {endpoint.name}{where} {shape}")
         self.clock.now += pace.lead_in_s + pace.duration_s
+        self.on_pace(endpoint.name)
         error = self.loads.get(f"pace {endpoint.name}")
         (folder / f"{name}.json").write_text("{}")
         if error:
@@ -315,7 +319,7 @@ class World:
         (folder / "wrk.txt").write_text("wrk says\n")
         self.on_load(endpoint.name)
         error = self.loads.get(endpoint.name)
-        return LoadResult(("wrk",), 0.2, None if error else FIGURES, error)
+        return LoadResult(("wrk",), 0.2, None if error else self.figures, error)
 
 
 def rate_figures(asked=100.0, carried=1000.0, p99_ms=10.0, **changes):
