@@ -245,9 +245,7 @@ def estimate_s(plan: Plan, blocks: int | None = None) -> Estimate:
 
 def estimate_disk_bytes(plan: Plan) -> int:
     """Say how much the results of a plan take on the host's disk, and once more where they go."""
-    samples = sum(
-        plan.load_s(trial) / plan.timing.sample_interval_s + 2 for trial in plan.trials
-    )
+    samples = sum(plan.load_s(trial) / plan.timing.sample_interval_s + 2 for trial in plan.trials)
     return round(len(plan.trials) * TRIAL_FILES_BYTES + samples * SAMPLE_BYTES)
 
 

@@ -90,8 +90,8 @@ RATE_KEPT = 0.98
 RATE_SLACK_REQUESTS = 5
 """This few behind may be under way at the leg's end by chance; legs at low rates have few."""
 GENERATOR_RATIO_SUSPECT = 0.1
-"""The fixed-rate generator's share of all cores: 0.1 ms a request, so a fifth of two cores at 4 000
-req/s. The variant's capacity was measured beside wrk, which takes a tenth of that."""
+"""The fixed-rate generator's share of all cores: 0.07 to 0.12 ms a request, so a seventh of two
+cores at 3 400 req/s. The capacity was measured beside wrk, which takes a quarter of that."""
 OWN_LAG_SUSPECT_MS = 20.0
 """How late the generator may be by itself for one request in a hundred: some slices of the
 scheduler's time on a host whose cores are all busy."""

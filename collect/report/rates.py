@@ -17,6 +17,7 @@ from collect.checks import is_missed
 from collect.decide import ALPHA
 from collect.decide.student import t_quantile
 from collect.lang import N_, _, pgettext, sentences
+from collect.model import RateLatency
 from collect.report import text
 from collect.stats.slo import Carried, carried
 
@@ -29,10 +30,11 @@ TITLE = N_("Latency at a fixed rate")
 LEGEND = N_(
     "Requests are sent evenly at the rate asked for, whatever the server does, and each is timed "
     "from when it was due: a stall holds up nobody's question. Medians over blocks, milliseconds; "
-    "the 95 % interval is that of p99. Lag is how late requests were sent because no connection was "
-    "free, as the 99th percentile; it is part of the latency. A percentile that falls on a request "
-    "without a right answer is not known. Where the rate was not kept in most blocks there is no "
-    "latency to speak of: it grows for as long as one goes on."
+    "the 95 % interval is that of p99, from three blocks on. Lag is how late requests were sent "
+    "because no connection was free, as the 99th percentile; it is part of the latency. A "
+    "percentile that falls on a request without a right answer is not known. Where the rate was "
+    "not kept in half of the blocks there is no latency to speak of: it grows for as long as one "
+    "goes on."
 )
 HEADS = (
     N_("variant"),
@@ -47,8 +49,12 @@ HEADS = (
     N_("lag"),
 )
 SLO_HEADS = (N_("variant"), "req/s", N_("95 % interval"), N_("of its capacity"), N_("blocks"))
-_FEWEST_BLOCKS = 2
+_FEWEST_BLOCKS = 3
+"""Two give an interval that spans several powers of ten."""
+_WIDEST = 100.0
+"""An interval that spans more than this factor is not worth the reading."""
 _HALF = 0.5
+_NO_LATENCY = RateLatency(None, None, None, None, None, None)
 
 Cells = tuple[str, ...]
 
@@ -79,7 +85,7 @@ class RateRow:
     @property
     def is_carried(self) -> bool:
         """Whether most blocks kept the rate; there is no latency otherwise."""
-        return self.missed <= self.blocks * _HALF
+        return self.missed < self.blocks * _HALF
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,20 +183,21 @@ def _row(variant: Variant, legs: Sequence[Trial], share: float | None) -> RateRo
     figures = [leg.rate for leg in legs if leg.rate is not None]
     if not figures:
         return None
-    kept = [one for one in figures if not is_missed(one)]
-    missed = len(figures) - len(kept)
-    low, high = _interval([one.latency_ms.p99 for one in kept])
+    # A block that missed the rate counts as later than all others, too.
+    latencies = [_NO_LATENCY if is_missed(one) else one.latency_ms for one in figures]
+    missed = latencies.count(_NO_LATENCY)
+    low, high = _interval([one.p99 for one in latencies])
     return RateRow(
         variant=variant.id,
         share=share,
         rate_rps=statistics.median(one.rate_rps for one in figures),
         achieved_rps=statistics.median(one.achieved_rps for one in figures),
-        p50_ms=_median(one.latency_ms.p50 for one in kept),
-        p90_ms=_median(one.latency_ms.p90 for one in kept),
-        p99_ms=_median(one.latency_ms.p99 for one in kept),
+        p50_ms=_median(one.p50 for one in latencies),
+        p90_ms=_median(one.p90 for one in latencies),
+        p99_ms=_median(one.p99 for one in latencies),
         p99_low_ms=low,
         p99_high_ms=high,
-        p999_ms=_median(one.latency_ms.p999 for one in kept),
+        p999_ms=_median(one.p999 for one in latencies),
         lag_p99_ms=_median(one.lag_p99_ms for one in figures),
         lag_max_ms=_median(one.lag_max_ms for one in figures),
         blocks=len(figures),
@@ -211,6 +218,8 @@ def _interval(values: Sequence[float | None]) -> tuple[float | None, float | Non
     if len(known) < _FEWEST_BLOCKS or len(known) < len(values):
         return None, None
     mean, half = statistics.fmean(known), _half(known, ALPHA)
+    if 2 * half > math.log(_WIDEST):
+        return None, None
     return math.exp(mean - half), math.exp(mean + half)
 
 
@@ -232,9 +241,7 @@ def _by_p99(row: RateRow) -> tuple[bool, float]:
     return not row.is_carried, math.inf if row.p99_ms is None else row.p99_ms
 
 
-def _common_said(
-    legs: Sequence[Trial], rows: Sequence[RateRow], endpoint: str
-) -> list[str]:
+def _common_said(legs: Sequence[Trial], rows: Sequence[RateRow], endpoint: str) -> list[str]:
     """Say who answers soonest at the common rate, and who cannot carry it."""
     if not rows:
         return []
@@ -310,7 +317,9 @@ def _p99_said(row: RateRow) -> str:
 def _slo_said(row: SloRow, endpoint: str) -> str:
     found = row.found
     if found.end == "above":
-        words = _("{variant} carries more than {rate} req/s on {endpoint} with p99 up to {limit} ms.")
+        words = _(
+            "{variant} carries more than {rate} req/s on {endpoint} with p99 up to {limit} ms."
+        )
     elif found.end == "below":
         words = _(
             "{variant} does not even carry {rate} req/s on {endpoint} with p99 up to {limit} ms."
@@ -322,7 +331,8 @@ def _slo_said(row: SloRow, endpoint: str) -> str:
         )
     else:
         words = _(
-            "{variant} carries {rate} req/s [{low}, {high}] on {endpoint} with p99 up to {limit} ms."
+            "{variant} carries {rate} req/s [{low}, {high}] on {endpoint} with p99 up to {limit} "
+            "ms."
         )
     return words.format(
         variant=text.one_line(row.variant),
@@ -335,7 +345,13 @@ def _slo_said(row: SloRow, endpoint: str) -> str:
 
 
 def _rates_table(title: str, rows: Sequence[RateRow]) -> RateTable:
-    return RateTable(title, tuple(map(_, HEADS)), tuple(_cells(row) for row in rows))
+    # The load is a share of each one's own capacity: at a common rate there is none to show.
+    places = [place for place, head in enumerate(HEADS) if head != "load" or rows[0].share]
+    return RateTable(
+        title,
+        tuple(_(HEADS[place]) for place in places),
+        tuple(tuple(_cells(row)[place] for place in places) for row in rows),
+    )
 
 
 def _cells(row: RateRow) -> Cells:

@@ -47,7 +47,9 @@ def describe_run(folder: Path) -> RunLine:
         report = build_report(run)
     except ServerbenchError as error:
         return RunLine(folder.name, problem=str(error))
-    counts = Counter(line.verdict.status for host in report.hosts for line in (*host.trials, *host.legs))
+    counts = Counter(
+        line.verdict.status for host in report.hosts for line in (*host.trials, *host.legs)
+    )
     return RunLine(
         run_id=run.run_id,
         created_at=min(host.plan.created_at for host in run.hosts),

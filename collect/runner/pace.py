@@ -35,7 +35,8 @@ BUCKETS_PER_DOUBLING = 8
 FEWEST_OPEN = 8
 USES_PER_S = 2.0
 """Connections are kept open in such a number that each is used about this often: servers close
-those that idle (Gunicorn after 2 s of its own accord), and a few would tie all load to one worker."""
+those that idle (Gunicorn after 2 s of its own accord), and a few would tie all load to one
+worker."""
 LOOK_S = 0.1
 """How often time-outs are looked for."""
 
@@ -72,7 +73,7 @@ class _Connection:
         self.head = b""
         """What came of the answer and is not understood yet."""
         self.expects: int | None = None
-        """Bytes of the body still to come, or one of the two marks; None before the head is whole."""
+        """Bytes of the body still to come, or a mark; None before the head is whole."""
         self.close = False
         self.used = False
         self.idle = False
@@ -274,10 +275,10 @@ class Pacer:
 
     def _write(self, connection: _Connection, events: int) -> bool:
         """Go on with connecting or sending; tell whether the connection lives."""
-        if events & (select.EPOLLERR | select.EPOLLHUP) and not connection.used:
-            if connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                self._fail(connection, _CONNECT)
-                return False
+        refused = events & (select.EPOLLERR | select.EPOLLHUP) and not connection.used
+        if refused and connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._fail(connection, _CONNECT)
+            return False
         if not events & select.EPOLLOUT or connection.out is None:
             return True
         try:

@@ -72,8 +72,8 @@ def _crossing(
     for step in sorted(steps, key=lambda step: step.rate_rps):
         share, logs = _share(step), [math.log(step.rate_rps)]
         while pools and pools[-1][0] >= share:
-            before, more = pools.pop()
-            share = (before * len(more) + share * len(logs)) / (len(more) + len(logs))
+            earlier, more = pools.pop()
+            share = (earlier * len(more) + share * len(logs)) / (len(more) + len(logs))
             logs = more + logs
         pools.append((share, logs))
     for index, (share, logs) in enumerate(pools):

@@ -1,4 +1,4 @@
-"""Legs at a fixed rate on the host: their rates, their order, their folders, what they leave alone."""
+"""Legs at a fixed rate on the host: their rates, their order, and what they leave alone."""
 
 import json
 from dataclasses import replace

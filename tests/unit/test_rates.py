@@ -22,7 +22,9 @@ def ids(one, block=1):
     return [trial.id.removeprefix(f"b{block:02d}-") for trial in one.trials if trial.block == block]
 
 
-@pytest.mark.parametrize("nothing", [None, "", "null", "None", False, "false", {}, {"common": None}])
+@pytest.mark.parametrize(
+    "nothing", [None, "", "null", "None", False, "false", {}, {"common": None}]
+)
 def test_nothing_asked_for_is_no_leg(nothing):
     assert check_rates(nothing, None, 10) is None
     assert len(plan(None).trials) == 6

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import factory
 import pytest
+from rich.console import Console
 
 from collect.changes import compare_runs
 from collect.checks import verdict
 from collect.decide import decide_run
 from collect.lang import speaking
-from collect.model import HostFigures, Rates, RateErrors
+from collect.model import HostFigures, RateErrors, Rates
 from collect.report import build_report, render_markdown, render_terminal
 from collect.report.charts import charts_of, svg
 from collect.report.data import render_csv, render_json
@@ -117,13 +118,15 @@ def test_a_rate_that_was_not_kept_has_no_latency(run):
     assert {reason.code for line in lost for reason in line.verdict.reasons} == {"rate_missed"}
     common = next(table for table in tables(movie) if "one rate" in table.title)
     cells = next(row for row in common.rows if row[0] == "daphne-asgi")
-    assert cells[4:9] == ("not carried", "", "", "", "")
+    assert cells[3:8] == ("not carried", "", "", "", "")
 
 
 def test_one_sentence_says_who_answers_soonest_and_whether_that_is_told(run):
     (host,) = build_report(run).hosts
-    assert host.rates[0].said[0].startswith(
-        "At 150 req/s for all on health, uwsgi-wsgi has the lowest p99, 0.651 ms ["
+    assert (
+        host.rates[0]
+        .said[0]
+        .startswith("At 150 req/s for all on health, uwsgi-wsgi has the lowest p99, 0.651 ms [")
     )
     assert "The highest is that of daphne-asgi" in host.rates[0].said[0]
     # With one block nothing is told apart.
@@ -153,6 +156,27 @@ def test_an_end_that_was_hit_is_said(over, words):
     part = rates_of(plan, found)[0]
     assert all(words in said for said in part.said)
     assert all(row.found.low_rps is None for row in part.slo)
+
+
+def test_a_block_that_missed_the_rate_is_later_than_all_others():
+    plan, trials = make(Rates((0.5,)), blocks=5)
+    own = [one for one in legs(trials) if one.endpoint == "health"]
+    own = [one for one in own if one.variant == "granian-wsgi"]
+
+    def miss(count):
+        found = [
+            replace(one, rate=replace(one.rate, achieved_rps=1.0)) if one.block <= count else one
+            for one in own
+        ]
+        return rates_of(plan, found)[0].own[0]
+
+    kept = sorted(one.rate.latency_ms.p99 for one in own[2:])
+    two = miss(2)
+    assert (two.missed, two.is_carried) == (2, True)
+    assert two.p99_ms == max(kept)
+    assert two.p99_low_ms is None
+    three = miss(3)
+    assert (three.is_carried, three.p99_ms) == (False, None)
 
 
 def test_requests_without_an_answer_are_never_fast():
@@ -238,8 +262,6 @@ def test_charts_are_drawn(run):
     ],
 )
 def test_one_leg_is_shown_by_its_id(run, trial_id, words):
-    from rich.console import Console
-
     console = Console(file=io.StringIO(), width=200)
     for part in single_parts(find_trial(run, trial_id)[0]):
         console.print(part)

@@ -123,9 +123,7 @@ def test_a_search_without_noise_comes_close_in_its_steps(true):
         tried.append(rate)
         return step(rate, 0 if rate <= true else 1000)
 
-    found = search(
-        try_rate, limit_p99_ms=200.0, capacity_rps=100.0, start_rps=None, steps=STEPS
-    )
+    found = search(try_rate, limit_p99_ms=200.0, capacity_rps=100.0, start_rps=None, steps=STEPS)
     assert found.end == "between"
     assert len(tried) == STEPS == len(found.steps)
     # The widest stride is halved the fewest times.
