@@ -59,7 +59,7 @@ def test_latency_at_fixed_rates_and_the_rate_within_a_limit(deployed, tmp_path):
         own = line.trial
         if own.leg == "share" and own.share == 0.25:
             # A quarter of what it carries is no rate to miss, however busy the machine.
-            assert own.rate.achieved_rps == pytest.approx(own.rate.rate_rps, rel=0.1)
+            assert own.rate.achieved_rps == pytest.approx(own.rate.rate_rps, rel=0.3)
             assert own.rate.answered == own.rate.requests
             assert own.rate.latency_ms.p50 < 500
             seconds = json.loads((line.stored.folder / "rate.json").read_text())["seconds"]

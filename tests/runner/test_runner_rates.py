@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 from runner_fakes import FIGURES, FakeJudge, World, make_plan, rate_figures, stop_now
 
+from collect.errors import DataError
 from collect.model import Endpoint, Load, PlannedTrial, Rates, load_trial
 from collect.runner.paced import Paced, request_text
+from collect.runner.preflight import check_plan
 from collect.runner.progress import ProgressFile, describe
 from collect.runner.seams import LoadResult, Pace, StopRequested
 from collect.runner.targets import Target, target_of
@@ -223,3 +225,26 @@ def test_a_generator_that_breaks_says_so(tmp_path, monkeypatch):
     done = Paced("127.0.0.1", 9, Load()).run(Endpoint("x", "/"), Pace(50, 0, 1), tmp_path, "rate")
     assert done.error.startswith("the generator ended with status 1: ")
     assert (tmp_path / "rate.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"duration_s": 1e9}, "rates.duration_s: got 1e+09"),
+        ({"slo_p99_ms": float("nan")}, "rates.slo_p99_ms: got nan"),
+        ({"steps": 0}, "rates.steps: got 0"),
+        ({"lead_in_s": -1.0}, "rates.lead_in_s: got -1"),
+    ],
+)
+def test_a_plan_with_rates_out_of_bounds_is_refused(change, named):
+    plan = with_legs(replace(RATES, **change), "1 a health")
+    with pytest.raises(DataError) as error:
+        check_plan(plan)
+    assert named in str(error.value)
+
+
+def test_a_leg_without_rates_in_the_plan_is_refused():
+    plan = replace(with_legs(RATES, "1 a health"), rates=None)
+    with pytest.raises(DataError, match="the plan has no rates"):
+        check_plan(plan)
+    check_plan(with_legs(RATES, "1 a health"))

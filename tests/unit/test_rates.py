@@ -5,6 +5,7 @@ from dataclasses import replace
 import factory
 import pytest
 
+from collect.cli.plan import _describe
 from collect.errors import DataError
 from collect.model import Rates
 from collect.plan import estimate_disk_bytes, estimate_s
@@ -133,3 +134,12 @@ def test_time_and_disk_know_of_the_legs():
     assert more.warmup_s == less.warmup_s
     assert more.switching_s - less.switching_s == pytest.approx(12 * 1.5)
     assert estimate_disk_bytes(own) > 2 * estimate_disk_bytes(bare)
+
+
+def test_the_plan_says_which_rates():
+    own = plan(Rates((0.25, 0.5), common_is_auto=True, slo_p99_ms=200.0))
+    said = " ".join(_describe(own).split())
+    assert "At fixed rates, 10 s each: 25.0 % of its capacity, 50.0 % of its capacity, half" in said
+    assert "highest rate with p99 up to 200 ms: 7 steps of 4 s at most" in said
+    assert "20.0 req/s for all" in _describe(plan(Rates(common_rps=20.0)))
+    assert "rate" not in _describe(plan(None))
