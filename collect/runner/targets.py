@@ -58,20 +58,23 @@ def target_of(
         and not spoiled(trial)
     ]
     if planned.leg == "common":
-        slowest = min(_capacities(t for t in usable if t.block == 1).values(), default=None)
+        # The first one: of a scheduled run, it may be that of a later window.
+        earlier = [t for t in usable if t.block < planned.block and t.wrk is not None]
+        first = min((t.block for t in earlier), default=0)
+        slowest = min(_capacities(t for t in earlier if t.block == first).values(), default=None)
         return None if slowest is None else Target(_rounded(slowest * AUTO_SHARE))
     own = _capacities(usable).get(planned.variant)
     if own is None:
         return None
     if planned.leg == "slo":
-        earlier = [
+        ends = [
             trial.search.rate_rps
             for trial in usable
             if trial.variant == planned.variant
             and trial.search is not None
             and trial.block < planned.block
         ]
-        return Target(own, median(earlier) if earlier else None)
+        return Target(own, median(ends) if ends else None)
     return Target(_rounded(own * (planned.share or 1.0)))
 
 

@@ -78,6 +78,16 @@ def test_the_common_rate_is_half_of_the_slowest_of_the_first_block(tmp_path):
     assert found(world, "2-a-health-r50").rate.rate_rps == 1450
 
 
+def test_the_first_block_is_the_first_that_was_run(tmp_path):
+    world = World(tmp_path, plan := with_legs(RATES, "2 a health", "3 a health"))
+    world.run()
+    trials = [found(world, one.id) for one in plan.trials]
+    second, third = (one for one in plan.trials if one.leg == "common")
+    assert target_of(plan, third, trials, lambda _trial: ()) == Target(500)
+    # A scheduled run whose first window was missed: there is nothing before.
+    assert target_of(plan, second, trials, lambda _trial: ()) is None
+
+
 def test_a_leg_without_a_capacity_is_not_run_and_says_so(tmp_path):
     world = World(tmp_path, with_legs(RATES, "1 a health", "1 a movie"))
     world.loads["health"] = "wrk crashed"
