@@ -218,8 +218,8 @@ def check_steal(trial: Trial) -> Reason | None:
 def check_trend(trial: Trial) -> Reason | None:
     """Throughput rose or fell inside the trial."""
     ratio = None if trial.host_state is None else trial.host_state.trend_ratio
-    if trial.leg == "slo":
-        return None  # A search changes its rate on purpose.
+    if trial.leg != "capacity":
+        return None  # A fixed rate is kept or missed, and a search changes its own on purpose.
     if ratio is None or ratio < 0 or 1 / at.TREND_SUSPECT <= ratio <= at.TREND_SUSPECT:
         return None
     return Reason(

@@ -238,10 +238,14 @@ class TrialRun:
     def _trial(self, outcome: Outcome, start: Start) -> Trial:
         plan, planned, variant, notes = self._plan, self._planned, self._variant, self._notes
         result = notes.result
+        load_s = plan.load_s(planned)
+        if plan.rates is not None and result is not None and result.search is not None:
+            # It may have ended before its last step.
+            load_s *= len(result.search.steps) / plan.rates.steps
         memory = cpu = host = proxy = None
         if notes.counters is not None and notes.samples is not None and result is not None:
             first, last = notes.counters
-            duration_s = result.figures.duration_s if result.figures else plan.load_s(planned)
+            duration_s = result.figures.duration_s if result.figures else load_s
             memory = figures.memory_figures(notes.idle, notes.samples, duration_s, first, last)
             cpu = figures.cpu_figures(first, last, result.cpu_s, notes.others, self._bench.cores)
             host = figures.host_figures(first, last, notes.canary_s, notes.samples, duration_s)
@@ -263,9 +267,7 @@ class TrialRun:
             endpoint=planned.endpoint,
             started_at=iso(self._started_s),
             ended_at=iso(self._bench.clock.time()),
-            load=replace(
-                plan.load, duration_s=plan.load_s(planned), warmup_s=plan.warmup_s(planned)
-            ),
+            load=replace(plan.load, duration_s=load_s, warmup_s=plan.warmup_s(planned)),
             wrk=None if result is None else result.figures,
             memory=memory,
             cpu=cpu,

@@ -126,10 +126,11 @@ def test_a_stall_shows_as_the_arithmetic_says(serve):
     latency = figures["latency_ms"]
     assert latency["p50"] < 50
     # A share q of all waits longer than 1 s - q * 5 s.
-    assert latency["p90"] == pytest.approx(500, abs=60)
-    assert latency["p99"] == pytest.approx(950, abs=60)
-    assert latency["max"] == pytest.approx(1000, abs=60)
-    assert latency["mean"] == pytest.approx(100, abs=25)
+    # What the machine that runs the test takes comes on top: it may only be more, and little.
+    assert 480 < latency["p90"] < 620
+    assert 930 < latency["p99"] < 1070
+    assert 980 < latency["max"] < 1120
+    assert 95 < latency["mean"] < 150
     # Who waits for the answer before it asks again meets the stall once, and calls p99 fine.
     naive = closed_loop(serve(stalls=[(0.5, 1.0)]), 2.5)
     assert rank(naive, len(naive), 0.99) < 100

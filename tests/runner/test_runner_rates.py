@@ -155,6 +155,17 @@ def test_a_search_takes_its_steps_in_one_trial_and_begins_where_the_last_block_e
     assert len(list((tmp_path / "trials/1-a-health-slo").glob("rate-*.json"))) == 6
 
 
+def test_a_search_that_ends_early_was_as_long_as_its_steps(tmp_path):
+    rates = Rates((), slo_p99_ms=200.0, step_s=2.0, lead_in_s=1.0, steps=6)
+    world = World(tmp_path, with_legs(rates, "1 a health"))
+    world.carries = 1e9
+    world.run()
+    own = found(world, "1-a-health-slo")
+    assert own.search.end == "above"
+    assert len(own.search.steps) < 6
+    assert own.load.duration_s == pytest.approx(3 * len(own.search.steps))
+
+
 def test_a_generator_that_fails_is_a_load_that_failed(tmp_path):
     rates = Rates((0.5,), slo_p99_ms=200.0)
     world = World(tmp_path, with_legs(rates, "1 a health"))
