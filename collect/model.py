@@ -24,6 +24,12 @@ SCHEMA_VERSION = 3
 Interface = Literal["wsgi", "asgi"]
 Proxy = Literal["none", "caddy", "nginx"]
 Order = Literal["interleaved", "sequential"]
+Leg = Literal[
+    "capacity",  # wrk, as fast as it goes: what rankings rest on
+    "share",  # a fixed rate: a share of the variant's own capacity
+    "common",  # a fixed rate, the same for all variants
+    "slo",  # a search for the highest rate that keeps p99 under a limit
+]
 OutcomeStatus = Literal[
     "ok",
     "start_failed",  # systemd could not start the unit, or it stopped again before answering
@@ -33,6 +39,7 @@ OutcomeStatus = Literal[
     "server_died",  # the unit's main process ended or restarted under load
     "proxy_died",  # the same of its proxy's
     "wrong_answer_after",  # status or body were wrong just after the load
+    "no_rate",  # nothing is known to take the leg's rate from
 ]
 
 
@@ -112,6 +119,27 @@ class PlannedTrial:
     """Counted from 1 through the whole plan."""
     variant: str
     endpoint: str
+    leg: Leg = "capacity"
+    share: float | None = None
+    """Of the variant's own capacity; None for every leg but `share`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The legs at a fixed rate that follow a capacity trial in the same start."""
+
+    of_capacity: tuple[float, ...] = ()
+    common_rps: float | None = None
+    common_is_auto: bool = False
+    """Take half of what the slowest variant carried in the first block, from the second on."""
+    slo_p99_ms: float | None = None
+    """Search for the highest rate with a 99th percentile up to this; None: no search."""
+    duration_s: float = 10.0
+    step_s: float = 4.0
+    """Of each step of the search."""
+    steps: int = 7
+    lead_in_s: float = 1.0
+    """Sent before each leg and step at its rate, and not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +202,20 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     windows: tuple[Window, ...] = ()
     """When a scheduled run works, in order of time; empty for a run that is begun by hand."""
+    rates: Rates | None = None
+    """None: capacity only."""
+
+    def load_s(self, planned: PlannedTrial) -> float:
+        """Return how long the load of the trial lasts, without its warm-up."""
+        if planned.leg == "capacity" or self.rates is None:
+            return self.load.duration_s
+        if planned.leg == "slo":
+            return self.rates.steps * (self.rates.lead_in_s + self.rates.step_s)
+        return self.rates.lead_in_s + self.rates.duration_s
+
+    def warmup_s(self, planned: PlannedTrial) -> float:
+        """Return the trial's warm-up: a leg at a fixed rate has none, it follows a full load."""
+        return self.load.warmup_s if planned.leg == "capacity" else 0.0
 
     def port_of(self, variant: Variant) -> int:
         """Return where the load of the variant goes: to its proxy, if it has one."""
@@ -234,6 +276,100 @@ class WrkFigures:
     bytes: int
     latency_ms: Latency
     errors: Errors
+
+
+@dataclass(frozen=True, slots=True)
+class RateLatency:
+    """Latency from the moment a request was due, in milliseconds, over all requests of a leg.
+
+    A percentile is None where it falls on a request that brought no right answer, since nobody
+    knows how long that would have taken; the mean is None with any such request.
+    """
+
+    mean: float | None
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    p999: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RateErrors:
+    """Requests without a right answer, by what became of them."""
+
+    connect: int
+    broken: int
+    """The connection ended before the answer did, or what came was not HTTP."""
+    timeout: int
+    status: int
+    """Answered with another status than the one expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateFigures:
+    """What one leg at a fixed rate measured; the lead-in does not count."""
+
+    rate_rps: float
+    """Asked for: request n was due n / rate_rps seconds after the start."""
+    achieved_rps: float
+    """Right answers in the leg's duration; falls behind where a queue grows."""
+    duration_s: float
+    requests: int
+    answered: int
+    late: int
+    """Sent more than 10 ms after they were due, or never."""
+    waited: int
+    """Found no connection free when they were due."""
+    resent: int
+    """Asked again, since the server had let an idle connection go."""
+    connections_opened: int
+    latency_ms: RateLatency
+    errors: RateErrors
+    lag_p99_ms: float | None
+    """From when a request was due until it was sent; part of its latency."""
+    lag_max_ms: float | None
+    own_lag_p99_ms: float | None
+    """The same for requests that found a connection free: what the generator itself was late."""
+    cpu_s: float | None
+    """What the generator took, the lead-in included."""
+    over_limit: int | None = None
+    """Requests that took longer than the limit of a search, or brought no right answer; None
+    without a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStep:
+    """One rate that the search tried."""
+
+    rate_rps: float
+    achieved_rps: float
+    p99_ms: float | None
+    requests: int
+    over: int
+    """Requests that took longer than the limit, or brought no right answer."""
+    is_missed: bool
+    """The rate was not kept."""
+    holds: bool
+    """Whether the rate was kept with its 99th percentile up to the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFigures:
+    """What one search for the highest rate within the limit found."""
+
+    limit_p99_ms: float
+    capacity_rps: float
+    """What its bounds were taken from."""
+    lowest_rps: float
+    highest_rps: float
+    rate_rps: float
+    """Between the highest rate that held and the lowest that did not; the last one tried where all
+    held, or none did. A start for the next block: `collect.stats` takes its figure from the steps
+    of all blocks."""
+    end: Literal["between", "above", "below"]
+    """`above`: every rate tried held. `below`: none did."""
+    steps: tuple[SearchStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +478,7 @@ class Trial:
     started_at: str
     ended_at: str
     load: Load
+    """Of a leg: its duration is the leg's own, with what is not counted."""
     wrk: WrkFigures | None
     memory: MemoryFigures | None
     cpu: CpuFigures | None
@@ -350,6 +487,12 @@ class Trial:
     proxy_figures: ProxyFigures | None
     """None without a proxy. `memory` and `cpu.server_s` do not hold it."""
     outcome: Outcome
+    leg: Leg = "capacity"
+    share: float | None = None
+    """As planned."""
+    rate: RateFigures | None = None
+    """Of a leg at a fixed rate, which has no `wrk`."""
+    search: SearchFigures | None = None
 
     @property
     def whole_pss_idle_bytes(self) -> int | None:

@@ -27,7 +27,17 @@ from collect.inputs import (
     select_endpoints,
 )
 from collect.ladder import LADDER, add_ladder, add_rungs, is_wanted
-from collect.model import SCHEMA_VERSION, Load, Order, Plan, PlannedTrial, Timing, Variant
+from collect.model import (
+    SCHEMA_VERSION,
+    Load,
+    Order,
+    Plan,
+    PlannedTrial,
+    Rates,
+    Timing,
+    Variant,
+)
+from collect.rates import DURATION, RATES, SLO, check_fits, check_rates, legs_of
 from collect.twin import TWIN, add_twin
 from collect.variants import PROXY_PORT, expand_variants, plain
 
@@ -57,6 +67,8 @@ SAMPLE_BYTES = 400
 
 DEFAULT_RERUNS = 2
 """Chance spoils a trial now and then; a block in which more fail has another trouble."""
+
+DEFAULT_RATE_DURATION_S = 10
 
 _MAX_PORT = 65535
 
@@ -89,6 +101,7 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
     decide: Mapping[str, Any] | str | None = None,
     time_budget_s: int | str | None = None,
     reruns_per_block: int | str = DEFAULT_RERUNS,
+    rates: Rates | None = None,
 ) -> Plan:
     """Return the plan of one host.
 
@@ -113,6 +126,7 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
             none of its blocks is whole before the last variant has run.
         time_budget_s: no block begins after this long; null is no limit.
         reruns_per_block: how many invalid trials are run once more at the end of a block.
+        rates: what `check_rates` returned: the legs at a fixed rate.
 
     Raises:
         DataError: an argument does not fit; the message names its variable.
@@ -133,6 +147,7 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
                 "leave the last variants out; accepted: null"
             )
         stopping = replace(stopping, min_blocks=most, gap=None)
+    check_fits(rates, order, most)
     plan = Plan(
         schema_version=SCHEMA_VERSION,
         run_id=plain(run_id),
@@ -149,6 +164,7 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
         variants=tuple(variants),
         endpoints=checked,
         trials=(),
+        rates=rates,
     )
     return replace(plan, trials=_trials(plan))
 
@@ -201,6 +217,9 @@ def plan_from_variables(
         decide=data.get(DECIDE),
         time_budget_s=data.get(TIME_BUDGET),
         reruns_per_block=data.get(RERUNS, DEFAULT_RERUNS),
+        rates=check_rates(
+            data.get(RATES), data.get(SLO), data.get(DURATION, DEFAULT_RATE_DURATION_S)
+        ),
     )
 
 
@@ -218,16 +237,16 @@ def estimate_s(plan: Plan, blocks: int | None = None) -> Estimate:
         for previous, trial in zip((None, *chosen), chosen, strict=False)
         if previous is None or (previous.block, previous.variant) != (trial.block, trial.variant)
     )
-    load_s = trials * plan.load.duration_s
-    warmup_s = trials * plan.load.warmup_s
+    load_s = sum(map(plan.load_s, chosen))
+    warmup_s = sum(map(plan.warmup_s, chosen))
     switching_s = starts * (START_S + STOP_S) + trials * TRIAL_OVERHEAD_S
     return Estimate(load_s + warmup_s + switching_s, load_s, warmup_s, switching_s)
 
 
 def estimate_disk_bytes(plan: Plan) -> int:
     """Say how much the results of a plan take on the host's disk, and once more where they go."""
-    samples = plan.load.duration_s / plan.timing.sample_interval_s + 2
-    return round(len(plan.trials) * (TRIAL_FILES_BYTES + samples * SAMPLE_BYTES))
+    samples = sum(plan.load_s(trial) / plan.timing.sample_interval_s + 2 for trial in plan.trials)
+    return round(len(plan.trials) * TRIAL_FILES_BYTES + samples * SAMPLE_BYTES)
 
 
 def _trials(plan: Plan) -> tuple[PlannedTrial, ...]:
@@ -250,10 +269,18 @@ def _trials(plan: Plan) -> tuple[PlannedTrial, ...]:
                 shuffled = list(names)
                 shuffler.shuffle(shuffled)
                 pairs.extend((block, variant_id, name) for name in shuffled)
+    variants_by_id = {variant.id: variant for variant in plan.variants}
+    endpoints = {endpoint.name: endpoint for endpoint in plan.endpoints}
+    wanted: list[PlannedTrial] = []
+    for block, variant_id, name in pairs:
+        capacity = PlannedTrial(f"b{block:02d}-{variant_id}-{name}", block, 0, variant_id, name)
+        variant, endpoint = variants_by_id[variant_id], endpoints[name]
+        # Right after it: they take their rates from what it finds.
+        wanted += [capacity, *legs_of(plan.rates, variant, endpoint, block, capacity.id)]
     seen: set[str] = set()
     trials = []
-    for position, (block, variant_id, name) in enumerate(pairs, start=1):
-        trial_id = f"b{block:02d}-{variant_id}-{name}"
+    for position, planned in enumerate(wanted, start=1):
+        trial_id, variant_id, name = planned.id, planned.variant, planned.endpoint
         if looks_like_rerun(trial_id):
             raise DataError(
                 f"{ENDPOINTS}: {name!r} gives the trial id {trial_id}, which would be a second "
@@ -266,5 +293,5 @@ def _trials(plan: Plan) -> tuple[PlannedTrial, ...]:
                 f"{trial_id} twice; accepted: a name that no variant id ends with"
             )
         seen.add(trial_id)
-        trials.append(PlannedTrial(trial_id, block, position, variant_id, name))
+        trials.append(replace(planned, position=position))
     return tuple(trials)

@@ -29,7 +29,7 @@ from collect.model import (
 from collect.sums import SUMS, digest, folder_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from collect.model import Window
@@ -134,12 +134,16 @@ class HostRun:
     """Why the run ended, or that it goes on; None before its first block was whole, and in runs of
     an older serverbench."""
     trials: tuple[StoredTrial, ...]
-    """In the order of the plan; every attempt, a second one right after the first."""
+    """At full load, which all rankings rest on. In the order of the plan; every attempt, a second
+    one right after the first."""
     missing: tuple[PlannedTrial, ...]
-    """Planned trials that are not here yet. Those of blocks that a run did without are not among
-    them, nor those of windows that a scheduled run missed."""
+    """Planned trials and legs that are not here yet. Those of blocks that a run did without are
+    not among them, nor those of windows that a scheduled run missed."""
     windows: tuple[WindowState, ...] = ()
     """Of a scheduled run, in order of time."""
+    legs: tuple[StoredTrial, ...] = ()
+    """At a fixed rate, and searches for one; ordered like the trials, and kept apart from them,
+    since their figures are no capacity."""
 
     @property
     def blocks(self) -> int:
@@ -149,16 +153,22 @@ class HostRun:
     @property
     def reruns(self) -> tuple[StoredTrial, ...]:
         """Second attempts."""
-        return tuple(stored for stored in self.trials if stored.trial.attempt > 1)
+        return tuple(stored for stored in (*self.trials, *self.legs) if stored.trial.attempt > 1)
 
-    def counted(self, is_valid: Callable[[Trial], bool]) -> tuple[StoredTrial, ...]:
-        """Return one trial for each variant, endpoint and block, in the order of the plan.
+    def counted(
+        self, is_valid: Callable[[Trial], bool], trials: Iterable[StoredTrial] | None = None
+    ) -> tuple[StoredTrial, ...]:
+        """Return one trial for each planned one, in the order of the plan.
 
         The first attempt that is valid counts, as in `collect.decide.figures_of`: a re-run never
         replaces a figure that could be believed. Where none is, the last stands for the cell.
+
+        Args:
+            is_valid: whether a trial's figures can be believed.
+            trials: out of which; those at full load if left out.
         """
         cells: dict[str, StoredTrial] = {}
-        for stored in self.trials:
+        for stored in self.trials if trials is None else trials:
             planned, _ = split_attempt(stored.trial.trial_id)
             if planned not in cells or not is_valid(cells[planned].trial):
                 cells[planned] = stored
@@ -238,6 +248,7 @@ def _load_host(folder: Path) -> HostRun:
         if state.is_past
         for block in range(state.window.first_block, state.window.last_block + 1)
     }
+    every = sorted(by_id.values(), key=place)
     return HostRun(
         name=folder.name,
         folder=folder,
@@ -245,7 +256,8 @@ def _load_host(folder: Path) -> HostRun:
         facts=_load_facts(folder / HOST),
         changed_facts=tuple(sorted(path.name for path in folder.glob("host.*.json"))),
         decision=decision,
-        trials=tuple(sorted(by_id.values(), key=place)),
+        trials=tuple(stored for stored in every if stored.trial.leg == "capacity"),
+        legs=tuple(stored for stored in every if stored.trial.leg != "capacity"),
         missing=tuple(
             trial
             for trial in plan.trials
@@ -322,6 +334,8 @@ def _check_belongs(stored: StoredTrial, plan: Plan) -> None:
         ("variant", stored.trial.variant, planned.variant),
         ("endpoint", stored.trial.endpoint, planned.endpoint),
         ("block", stored.trial.block, planned.block),
+        ("leg", stored.trial.leg, planned.leg),
+        ("share", stored.trial.share, planned.share),
     ):
         if got != wanted:
             raise DataError(f"{stored.folder / TRIAL}: {name} is {got!r}, but {wanted!r} in {PLAN}")

@@ -25,6 +25,8 @@ _LONGEST_DEFAULT = 44
 """A default that is longer breaks the table: the page names the file instead."""
 _FROM_OUTSIDE = {
     "ladder": False,
+    "rates": None,
+    "slo_p99_ms": None,
     "lab_kind": "container",
     "vault_postgresql_password": "",
 }
@@ -69,6 +71,11 @@ GROUPS = (
             "bench_twin",
             "ladder",
             "bench_ladder",
+            "rates",
+            "bench_rates",
+            "bench_rate_duration_s",
+            "slo_p99_ms",
+            "bench_slo_p99_ms",
             "bench_order",
             "bench_seed",
             "bench_load",

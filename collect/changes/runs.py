@@ -133,7 +133,9 @@ def _use(pair: HostPair, host: HostRun) -> tuple[Used, list[Trial]]:
         invalid=len(cells) - len(usable),
         suspect=sum(status == "suspect" for _trial, status in cells),
         missing=sum(
-            trial.variant in pair.variants and trial.endpoint in pair.endpoints
+            trial.leg == "capacity"
+            and trial.variant in pair.variants
+            and trial.endpoint in pair.endpoints
             for trial in host.missing
         ),
     ), usable

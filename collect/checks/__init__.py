@@ -1,9 +1,10 @@
 """Say whether figures can be believed: `valid`, `suspect` or `invalid`, and why.
 
 Each rule looks at one thing and gives at most one reason. A figure that is unknown raises no alarm;
-a trial or a text without any figures does. The rules come in three groups:
+a trial or a text without any figures does. The rules come in four groups:
 
 `load`   what wrk's own figures tell, from a trial or from plain text (`Figures` is the common view)
+`rate`   what the figures of a leg at a fixed rate tell
 `host`   what the runner saw of the service and the host around one trial
 `run`    what only the other trials of a run can tell (the canary)
 
@@ -12,6 +13,7 @@ run invalid trials once more.
 """
 
 from collect.checks.figures import Figures, little_ratio, trial_figures
+from collect.checks.rate import is_missed
 from collect.checks.reasons import Reason, Severity, Verdict, VerdictStatus
 from collect.checks.verdicts import flag_canaries, verdict, verdict_of_figures, verdicts
 
@@ -22,6 +24,7 @@ __all__ = [
     "Verdict",
     "VerdictStatus",
     "flag_canaries",
+    "is_missed",
     "little_ratio",
     "trial_figures",
     "verdict",

@@ -26,6 +26,7 @@ _OUTCOMES = {
     "server_died": N_("server died"),
     "proxy_died": N_("proxy died"),
     "wrong_answer_after": N_("wrong answer after"),
+    "no_rate": N_("no rate"),
 }
 _OUTCOME_REMEDIES = {
     "start_failed": N_("Read the journal in the trial's folder, mend the cause and run again."),
@@ -37,6 +38,7 @@ _OUTCOME_REMEDIES = {
     "server_died": N_("Read the journal in the trial's folder; look for memory running out."),
     "proxy_died": N_("Read the journal in the trial's folder; it holds the proxy's lines too."),
     "wrong_answer_after": N_("Read the journal in the trial's folder; load broke the app."),
+    "no_rate": N_("Mend what spoiled the trials at full load; rates are taken from those."),
 }
 
 
@@ -47,14 +49,21 @@ def check_outcome(trial: Trial) -> Reason | None:
         return None
     # What the runner noted on the host is in English, whoever reads it.
     detail = trial.outcome.reason or _("the runner gave no reason")
+    remedy = _(_OUTCOME_REMEDIES[status])
+    if status == "load_failed" and trial.leg != "capacity":
+        remedy = _("Read rate.txt in the trial's folder; the generator could not do its work.")
     seen = _("{outcome}: {detail}.").format(outcome=_(_OUTCOMES[status]), detail=detail.rstrip("."))
-    return Reason(status, "invalid", seen, _(_OUTCOME_REMEDIES[status]))
+    return Reason(status, "invalid", seen, remedy)
 
 
 def check_no_figures(trial: Trial) -> Reason | None:
     """The trial went well, and yet there is nothing in it."""
-    if trial.outcome.status != "ok" or trial.wrk is not None:
+    own = (trial.wrk, trial.rate, trial.search)
+    if trial.outcome.status != "ok" or any(figures is not None for figures in own):
         return None
+    if trial.leg != "capacity":
+        seen = _("The generator left no figures.")
+        return Reason("no_figures", "invalid", seen, _("Read rate.txt in the trial's folder."))
     return Reason(
         "no_figures", "invalid", _("wrk left no figures."), _("Read wrk.txt in the trial's folder.")
     )
@@ -139,6 +148,8 @@ def check_loadgen(trial: Trial) -> Reason | None:
     cpu = trial.cpu
     if cpu is None or cpu.loadgen_s is None:
         return None
+    if trial.leg != "capacity":
+        return _check_generator(_share_of_host(trial, cpu.loadgen_s))
     usable = min(trial.load.threads, cpu.cores)
     own = cpu.loadgen_s / (_duration_s(trial) * usable) if usable > 0 else 0.0
     share = _share_of_host(trial, cpu.loadgen_s) or 0.0
@@ -157,6 +168,21 @@ def check_loadgen(trial: Trial) -> Reason | None:
         severity(invalid=is_saturated),
         seen.format(share=percent(share)),
         _("Take an endpoint that does more work, more wrk threads, or a host with more cores."),
+    )
+
+
+def _check_generator(share: float | None) -> Reason | None:
+    """Latency is that of a host with less left for the server than it had under wrk."""
+    if share is None or share <= at.GENERATOR_RATIO_SUSPECT:
+        return None
+    return Reason(
+        "generator_busy",
+        "suspect",
+        _(
+            "The generator took {share} of the host's CPU, far more than wrk at the same rate: "
+            "latency here is higher than with the visitors elsewhere."
+        ).format(share=percent(share)),
+        _("Ask for a lower rate (bench_rates), or take a host with more cores."),
     )
 
 
@@ -192,6 +218,8 @@ def check_steal(trial: Trial) -> Reason | None:
 def check_trend(trial: Trial) -> Reason | None:
     """Throughput rose or fell inside the trial."""
     ratio = None if trial.host_state is None else trial.host_state.trend_ratio
+    if trial.leg != "capacity":
+        return None  # A fixed rate is kept or missed, and a search changes its own on purpose.
     if ratio is None or ratio < 0 or 1 / at.TREND_SUSPECT <= ratio <= at.TREND_SUSPECT:
         return None
     return Reason(

@@ -85,3 +85,13 @@ CANARY_RATIO_SUSPECT = 1.5
 no harm to the trial, and correcting by it made noise worse; a throttle to 60 % gives 1.67."""
 CANARY_MIN_TRIALS = 5
 """Below, a median says little."""
+RATE_KEPT = 0.98
+"""Answered over asked for. Below, the queue grows by a fiftieth of all requests or more."""
+RATE_SLACK_REQUESTS = 5
+"""This few behind may be under way at the leg's end by chance; legs at low rates have few."""
+GENERATOR_RATIO_SUSPECT = 0.1
+"""The fixed-rate generator's share of all cores: 0.07 to 0.12 ms a request, so a seventh of two
+cores at 3 400 req/s. The capacity was measured beside wrk, which takes a quarter of that."""
+OWN_LAG_SUSPECT_MS = 20.0
+"""How late the generator may be by itself for one request in a hundred: some slices of the
+scheduler's time on a host whose cores are all busy."""

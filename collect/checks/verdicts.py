@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from collect.checks import host, load
+from collect.checks import host, load, rate
 from collect.checks import thresholds as at
 from collect.checks.figures import trial_figures
 from collect.checks.reasons import Reason, Verdict, conclude, number
@@ -78,6 +78,8 @@ def _reasons(trial: Trial) -> tuple[Reason, ...]:
     figures = trial_figures(trial)
     found = [check(trial) for check in host.BEFORE_LOAD]
     own = () if figures is None else _load_reasons(figures)
+    if trial.rate is not None:
+        own = _given([check(trial.rate) for check in rate.CHECKS])
     rest = [check(trial) for check in host.AFTER_LOAD]
     return (*_given(found), *own, *_given(rest))
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from collect.cli.output import write, write_file
 from collect.cli.playbooks import add_aim, aim_of, run_quietly
 from collect.errors import DataError
-from collect.model import Plan, dumps, load_plan
+from collect.model import Plan, Rates, dumps, load_plan
 from collect.plan import estimate_disk_bytes, estimate_s, plan_from_variables
 from collect.report.settings import in_words
-from collect.report.text import figure, load, mebibytes, number, seconds
+from collect.report.text import figure, load, mebibytes, number, percent, seconds
 
 if TYPE_CHECKING:
     import argparse
@@ -112,6 +112,8 @@ def _describe(plan: Plan) -> str:
     for variant in plan.variants:
         said = f"{variant.id}: {in_words(variant)}"
         lines.append(textwrap.fill(said, 80, initial_indent="  ", subsequent_indent="    "))
+    if plan.rates is not None:
+        lines += ["", *textwrap.wrap(_rates(plan.rates), 80)]
     lines += ["", f"{number(len(plan.trials), 'trial')}, in this order"]
     lines += [f"  {trial.position:>4}  {trial.id}" for trial in plan.trials]
     lines += [
@@ -129,6 +131,23 @@ def _describe(plan: Plan) -> str:
     size = mebibytes(estimate_disk_bytes(plan))
     lines.append(f"Disk: about {figure(size)} MiB of results on the host, and the same here")
     return "\n".join(lines) + "\n"
+
+
+def _rates(rates: Rates) -> str:
+    parts = [f"{percent(share)} of its capacity" for share in rates.of_capacity]
+    if rates.common_is_auto:
+        parts.append("half of the slowest one's in the first block")
+    elif rates.common_rps is not None:
+        parts.append(f"{figure(rates.common_rps)} req/s for all")
+    said = []
+    if parts:
+        said.append(f"At fixed rates, {rates.duration_s:g} s each: {', '.join(parts)}.")
+    if rates.slo_p99_ms is not None:
+        said.append(
+            f"A search for the highest rate with p99 up to {figure(rates.slo_p99_ms)} ms: "
+            f"{rates.steps} steps of {rates.step_s:g} s at most."
+        )
+    return " ".join(said)
 
 
 def _may_end_early(plan: Plan) -> bool:

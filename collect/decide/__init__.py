@@ -96,7 +96,9 @@ def figures_of(
         }
         for endpoint in plan.endpoints
     }
-    for trial in sorted(usable, key=lambda trial: trial.attempt):
+    # A leg at a fixed rate says nothing of how fast a variant can go, nor what it takes then.
+    full_load = (trial for trial in usable if trial.leg == "capacity")
+    for trial in sorted(full_load, key=lambda trial: trial.attempt):
         cells = figures[trial.endpoint].get(trial.block)
         if cells is not None and cells[trial.variant] is None:
             cells[trial.variant] = value(trial)

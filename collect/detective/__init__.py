@@ -23,7 +23,7 @@ from collect.detective.alone import find_decays, find_loadgen
 from collect.detective.course import Course, take_course
 from collect.detective.finding import Bucket, Confidence, Estimate, Finding, Kind, Signs
 from collect.detective.hours import Hours, OrderPair, TimeOfDay, compare_hours, slots_of, zone_of
-from collect.detective.inside import rates_of
+from collect.detective.inside import throughput_of
 from collect.detective.search import search
 from collect.detective.stretches import SMALLEST_FALL, find_stretches, usual_level
 
@@ -49,7 +49,7 @@ __all__ = [
     "Steadiness",
     "TimeOfDay",
     "investigate",
-    "rates_of",
+    "throughput_of",
 ]
 
 LEAST_TRIALS = 6

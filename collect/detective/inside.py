@@ -22,7 +22,7 @@ _LEAST = 6
 """Fewer moments show no change."""
 
 
-def rates_of(stored: StoredTrial) -> Rates:
+def throughput_of(stored: StoredTrial) -> Rates:
     """Return the throughput inside a trial, in bytes a second; empty where it is not known."""
     try:
         lines = (stored.folder / SAMPLES).read_text(encoding="utf-8").splitlines()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from collect.attempts import split_attempt
 from collect.checks import Reason, Verdict, verdicts
-from collect.detective import Steadiness, investigate, rates_of
+from collect.detective import Steadiness, investigate, throughput_of
 from collect.lang import sentences
 from collect.report.answer import answer
 from collect.report.cautions import cautions
@@ -18,6 +18,7 @@ from collect.report.ladder import Ladder, is_below_the_app, ladders
 from collect.report.next_steps import Findings, next_steps
 from collect.report.proxies import ProxyCost, lonely, proxy_costs
 from collect.report.ranking import EndpointReport, rank_endpoint
+from collect.report.rates import EndpointRates, rates_of
 from collect.report.settings import Settings, settings_of
 from collect.report.steadiness import headline
 from collect.report.together import TogetherTable, same_settings, together
@@ -73,6 +74,10 @@ class HostReport:
     course: tuple[Line, ...]
     """How the run went."""
     endpoints: tuple[EndpointReport, ...]
+    legs: tuple[TrialLine, ...]
+    """Those at a fixed rate; no ranking holds them."""
+    rates: tuple[EndpointRates, ...]
+    """Latency at fixed rates, by endpoint; empty in a run without such legs."""
     ladders: tuple[Ladder, ...]
     """Where the time of a request goes, by variant; empty in a run without the ladder."""
     steady: Steadiness
@@ -116,7 +121,8 @@ def build_report(run: Run) -> Report:
 
 def _host(run: Run, host: HostRun) -> HostReport:
     trials = [stored.trial for stored in host.trials]
-    judged = dict(zip((trial.trial_id for trial in trials), verdicts(trials), strict=True))
+    every = [*trials, *(stored.trial for stored in host.legs)]
+    judged = dict(zip((trial.trial_id for trial in every), verdicts(every), strict=True))
     pairs = [(trial, judged[trial.trial_id]) for trial in trials]
     comparison = compare(host.plan, pairs)
     stored_by_id = {stored.trial.trial_id: stored for stored in host.trials}
@@ -124,7 +130,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         host.plan,
         pairs,
         zone=host.facts.timezone,
-        rates=lambda trial: rates_of(stored_by_id[trial.trial_id]),
+        rates=lambda trial: throughput_of(stored_by_id[trial.trial_id]),
     )
     notes = _notes(host, judged)
     letters = {note.reason.code: note.mark for note in notes}
@@ -132,7 +138,14 @@ def _host(run: Run, host: HostRun) -> HostReport:
         TrialLine(stored, own := judged[stored.trial.trial_id], _marks(own, letters))
         for stored in host.trials
     )
-    counted = host.counted(lambda trial: judged[trial.trial_id].status != "invalid")
+    legs = tuple(TrialLine(stored, judged[stored.trial.trial_id], ()) for stored in host.legs)
+
+    def is_valid(trial: Trial) -> bool:
+        return judged[trial.trial_id].status != "invalid"
+
+    counted = host.counted(is_valid)
+    counted_legs = host.counted(is_valid, host.legs)
+    used_legs = [line for line in legs if is_valid(line.trial) and line.stored in counted_legs]
     used_lines = tuple(
         line for line in lines if line.verdict.status != "invalid" and line.stored in counted
     )
@@ -145,11 +158,12 @@ def _host(run: Run, host: HostRun) -> HostReport:
     of_the_app = [part for part in endpoints if not is_below_the_app(part.endpoint)]
     proxies = proxy_costs(plan, endpoints, [trial for trial, _ in used])
     unpaired = (lonely(found) for found in proxies if found.direct is None)
-    left_out = tuple(line for line in lines if line.verdict.status == "invalid")
-    cells = {split_attempt(trial.trial_id)[0] for trial, _ in used}
+    left_out = tuple(line for line in (*lines, *legs) if line.verdict.status == "invalid")
+    good = [*(trial for trial, _ in used), *(line.trial for line in used_legs)]
+    cells = {split_attempt(trial.trial_id)[0] for trial in good}
     made_good = sum(split_attempt(line.trial.trial_id)[0] in cells for line in left_out)
     competitors = [variant for variant in plan.variants if variant.twin_of is None]
-    counts = Counter(line.verdict.status for line in lines)
+    counts = Counter(line.verdict.status for line in (*lines, *legs))
     return HostReport(
         name=host.name,
         answer=sentences(answer(plan, of_the_app, is_whole=not host.missing), headline(steady)),
@@ -157,6 +171,8 @@ def _host(run: Run, host: HostRun) -> HostReport:
         plan=plan,
         course=course(host, of_the_app, counts),
         endpoints=endpoints,
+        legs=legs,
+        rates=rates_of(plan, [line.trial for line in used_legs]),
         ladders=ladders(plan, [trial for trial, _ in used]),
         steady=steady,
         proxies=proxies,

@@ -13,6 +13,7 @@ import collect
 from collect.checks import Reason, VerdictStatus  # noqa: TC001 - the schema looks them up
 from collect.decode import encode
 from collect.model import Interface, Load, Order, Proxy, Trial  # noqa: TC001 - likewise
+from collect.report.rates import EndpointRates  # noqa: TC001 - likewise
 from collect.report.steadiness import SteadinessData, steadiness_data
 from collect.schema import Schema, json_schema
 from collect.stats import Interval  # noqa: TC001 - likewise
@@ -108,6 +109,10 @@ class HostData:
     rankings: tuple[RankingData, ...]
     proxies: tuple[ProxyData, ...]
     steadiness: SteadinessData
+    rates: tuple[EndpointRates, ...]
+    """Latency at fixed rates, in milliseconds, and the highest rates within a limit."""
+    legs: tuple[TrialData, ...]
+    """Trials at a fixed rate, and searches; no ranking holds them."""
     trials: tuple[TrialData, ...]
 
 
@@ -149,6 +154,7 @@ def render_csv(report: Report) -> str:
     for host in report.hosts:
         used = _used(host)
         rows += [_csv_row(line, line.trial.trial_id in used) for line in host.trials]
+        rows += [_csv_row(line, line.verdict.status != "invalid") for line in host.legs]
     heads = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(out, heads or ["trial_id"], restval="", lineterminator="\n")
     writer.writeheader()
@@ -182,13 +188,14 @@ def _host(host: HostReport) -> HostData:
         rankings=tuple(map(_ranking, tables)),
         proxies=tuple(_proxies(host)),
         steadiness=steadiness_data(host.steady),
-        trials=tuple(
-            TrialData(
-                line.verdict.status, line.verdict.reasons, line.trial.trial_id in used, line.trial
-            )
-            for line in host.trials
-        ),
+        rates=host.rates,
+        legs=tuple(_trial(line, line.verdict.status != "invalid") for line in host.legs),
+        trials=tuple(_trial(line, line.trial.trial_id in used) for line in host.trials),
     )
+
+
+def _trial(line: TrialLine, used: bool) -> TrialData:  # noqa: FBT001 - one field of it
+    return TrialData(line.verdict.status, line.verdict.reasons, used, line.trial)
 
 
 def _used(host: HostReport) -> frozenset[str]:
@@ -255,6 +262,7 @@ def _csv_row(line: TrialLine, used: bool) -> dict[str, object]:  # noqa: FBT001 
         "reasons": " ".join(reason.code for reason in line.verdict.reasons),
     }
     row.pop("schema_version")
+    row.pop("search.steps", None)  # A table in a cell; the JSON report has it.
     return {name: "" if value is None else value for name, value in row.items()}
 
 

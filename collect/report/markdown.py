@@ -6,8 +6,14 @@ import html
 from typing import TYPE_CHECKING
 
 from collect.lang import N_, _, sentences
-from collect.report import ladder, steadiness, text, together, words
-from collect.report.charts import endpoint_charts, image_name, is_shown, run_charts
+from collect.report import ladder, rates, steadiness, text, together, words
+from collect.report.charts import (
+    endpoint_charts,
+    image_name,
+    is_shown,
+    rate_charts,
+    run_charts,
+)
 from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
@@ -74,6 +80,11 @@ class _Images:
         if self._folder is not None and is_shown(part):
             yield from self._show(endpoint_charts(self._host, part))
 
+    def of_rates(self) -> Iterator[str]:
+        """Show those of the legs at a fixed rate."""
+        if self._folder is not None:
+            yield from self._show(rate_charts(self._host))
+
     def of_the_run(self) -> Iterator[str]:
         """Show those of the whole run."""
         if self._folder is not None:
@@ -97,6 +108,9 @@ def _host(host: HostReport, images: _Images) -> Iterator[str]:
     for endpoint in host.endpoints:
         yield from _endpoint(host, endpoint)
         yield from images.of(endpoint)
+    if host.rates:
+        yield from _rates(host)
+        yield from images.of_rates()
     if host.ladders:
         yield from _ladders(host)
     if host.proxies:
@@ -193,6 +207,21 @@ def _costs(host: HostReport, endpoint: EndpointReport, name: str) -> Iterator[st
     yield from _table(
         [*names, *(head for part in heads for head in part)], rows, numbers_from=len(names)
     )
+
+
+def _rates(host: HostReport) -> Iterator[str]:
+    yield from (f"### {_(rates.TITLE)}", "")
+    for part in host.rates:
+        yield from (f"- **{text.escape(said)}**" for said in part.said)
+        yield ""
+        for table in rates.tables(part):
+            yield from (f"#### {text.markdown(table.title)}", "")
+            yield from _table(
+                list(map(text.markdown, table.heads)),
+                [list(map(text.markdown, row)) for row in table.rows],
+                numbers_from=1,
+            )
+    yield from (text.escape(_(rates.LEGEND)), "")
 
 
 def _ladders(host: HostReport) -> Iterator[str]:

@@ -47,12 +47,14 @@ def describe_run(folder: Path) -> RunLine:
         report = build_report(run)
     except ServerbenchError as error:
         return RunLine(folder.name, problem=str(error))
-    counts = Counter(line.verdict.status for host in report.hosts for line in host.trials)
+    counts = Counter(
+        line.verdict.status for host in report.hosts for line in (*host.trials, *host.legs)
+    )
     return RunLine(
         run_id=run.run_id,
         created_at=min(host.plan.created_at for host in run.hosts),
         hosts=tuple(host.name for host in run.hosts),
-        trials=sum(len(host.trials) for host in run.hosts),
+        trials=sum(len(host.trials) + len(host.legs) for host in run.hosts),
         missing=sum(len(host.missing) for host in run.hosts),
         verdicts=tuple(
             (status, counts[status]) for status in ("valid", "suspect", "invalid") if counts[status]

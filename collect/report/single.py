@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from collect.model import Plan, Trial
+    from collect.model import Plan, RateFigures, Trial
     from collect.store import HostFacts, HostRun, Run, StoredTrial
 
 JOURNAL = "journal.txt"
@@ -53,9 +53,10 @@ def find_trial(run: Run, trial_id: str) -> tuple[Single, ...]:
     """
     found = []
     for host in run.hosts:
-        trials = [stored.trial for stored in host.trials]
+        every = (*host.trials, *host.legs)
+        trials = [stored.trial for stored in every]
         # A verdict may rest on the trials around: the canary is held against theirs.
-        for stored, verdict in zip(host.trials, verdicts(trials), strict=True):
+        for stored, verdict in zip(every, verdicts(trials), strict=True):
             if stored.trial.trial_id == trial_id:
                 found.append(Single(run.run_id, host, stored, verdict))
     if found:
@@ -66,7 +67,7 @@ def find_trial(run: Run, trial_id: str) -> tuple[Single, ...]:
             f"{trial_id}: planned, but not here yet; serverbench pull {run.run_id} fetches what "
             f"{', '.join(missing)} has by now"
         )
-    known = sorted({stored.trial.trial_id for host in run.hosts for stored in host.trials})
+    known = sorted({t.trial.trial_id for host in run.hosts for t in (*host.trials, *host.legs)})
     alike = difflib.get_close_matches(trial_id, known, n=3, cutoff=0.5) or known[:3]
     hint = f"; alike are {', '.join(alike)}" if alike else ", and no trial is here"
     raise DataError(f"{trial_id}: no such trial in run {run.run_id}{hint}")
@@ -86,7 +87,8 @@ def single_parts(single: Single) -> Iterator[RenderableType]:
     yield from _section("Figures", figure_fields(trial))
     yield from _section("As it really ran", effective_fields(single.stored, effective))
     yield from _section("Versions", version_fields(single.host.facts, effective))
-    yield from _text_section("What wrk printed", single.stored.wrk_text())
+    if trial.leg == "capacity":
+        yield from _text_section("What wrk printed", single.stored.wrk_text())
     if trial.outcome.status != "ok":
         journal = _read_text(single.stored.folder / JOURNAL)
         last = "\n".join((journal or "").rstrip().splitlines()[-_JOURNAL_LINES:])
@@ -111,14 +113,24 @@ def planned_fields(trial: Trial, plan: Plan) -> list[Field]:
             ),
         ),
         ("request", f"{endpoint.method} {where}, status {endpoint.expect.status}"),
-        (
-            "load",
-            (
-                f"{text.load(plan.load)} --timeout {plan.load.timeout_s:g}s after a warm-up of "
-                f"{plan.load.warmup_s:g} s"
-            ),
-        ),
+        ("load", _load(trial, plan)),
     ]
+
+
+def _load(trial: Trial, plan: Plan) -> str:
+    rates = plan.rates
+    if trial.leg == "capacity" or rates is None:
+        return (
+            f"{text.load(plan.load)} --timeout {plan.load.timeout_s:g}s after a warm-up of "
+            f"{plan.load.warmup_s:g} s"
+        )
+    if trial.leg == "slo":
+        return (
+            f"a search for the highest rate with p99 up to {text.figure(rates.slo_p99_ms)} ms, "
+            f"{rates.steps} steps of {rates.step_s:g} s at most"
+        )
+    of = "the same for all" if trial.share is None else f"{trial.share:.0%} of its own capacity"
+    return f"a fixed rate, {of}, for {rates.duration_s:g} s after {rates.lead_in_s:g} s"
 
 
 def figure_fields(trial: Trial) -> list[Field]:
@@ -144,6 +156,21 @@ def figure_fields(trial: Trial) -> list[Field]:
                 ),
             ),
         ]
+    if rate := trial.rate:
+        fields += _rate_fields(rate)
+    if search := trial.search:
+        fields.append(("found", f"{text.figure(search.rate_rps)} req/s ({search.end})"))
+        fields += [
+            (
+                f"step {number}",
+                (
+                    f"{text.figure(step.rate_rps)} req/s asked, {text.figure(step.achieved_rps)} "
+                    f"answered, p99 {text.figure(step.p99_ms)} ms, {step.over:,} of "
+                    f"{step.requests:,} over: {'holds' if step.holds else 'does not hold'}"
+                ),
+            )
+            for number, step in enumerate(search.steps, start=1)
+        ]
     if memory := trial.memory:
         sizes = [
             ("PSS idle", memory.pss_idle_bytes),
@@ -157,7 +184,7 @@ def figure_fields(trial: Trial) -> list[Field]:
     if cpu := trial.cpu:
         spent = [
             ("server", cpu.server_s),
-            ("wrk", cpu.loadgen_s),
+            ("wrk" if trial.leg == "capacity" else "generator", cpu.loadgen_s),
             ("runner", cpu.runner_s),
             *sorted((cpu.others or {}).items(), key=lambda item: -item[1]),
             ("all together", cpu.busy_s),
@@ -194,6 +221,37 @@ def figure_fields(trial: Trial) -> list[Field]:
     return [(name, said) for name, said in fields if said]
 
 
+def _rate_fields(rate: RateFigures) -> list[tuple[str, str | None]]:
+    latency, errors = rate.latency_ms, rate.errors
+    names = ("mean", "p50", "p90", "p99", "p999", "max")
+    shares = ", ".join(f"{name} {text.figure(getattr(latency, name))}" for name in names)
+    return [
+        (
+            "requests",
+            (
+                f"{text.figure(rate.rate_rps)} req/s asked, {text.figure(rate.achieved_rps)} "
+                f"answered; {rate.answered:,} of {rate.requests:,} in {rate.duration_s:g} s"
+            ),
+        ),
+        ("latency ms", f"{shares}; from when each was due"),
+        (
+            "lag ms",
+            (
+                f"p99 {text.figure(rate.lag_p99_ms)}, max {text.figure(rate.lag_max_ms)}, the "
+                f"generator's own {text.figure(rate.own_lag_p99_ms)}; {rate.late:,} late, "
+                f"{rate.waited:,} waited for a connection, {rate.resent:,} sent again"
+            ),
+        ),
+        (
+            "errors",
+            (
+                f"connect {errors.connect:,}, broken {errors.broken:,}, time-out "
+                f"{errors.timeout:,}, status {errors.status:,}"
+            ),
+        ),
+    ]
+
+
 def effective_fields(stored: StoredTrial, effective: dict[str, Any]) -> list[Field]:
     """Say what was really started, by `effective.json`; nothing where that is not there."""
     commands = stored.commands()
@@ -202,7 +260,7 @@ def effective_fields(stored: StoredTrial, effective: dict[str, Any]) -> list[Fie
         ("command", " ".join(commands.server)),
         ("processes", str(len(processes)) if isinstance(processes, list) else ""),
         ("workers seen", "" if seen is None else str(seen)),
-        ("wrk", " ".join(commands.load)),
+        ("wrk" if stored.trial.leg == "capacity" else "generator", " ".join(commands.load)),
     ]
     return [(name, said) for name, said in fields if said]
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collect.lang import N_, _, sentences
-from collect.report import ladder, steadiness, text, together, words
+from collect.report import ladder, rates, steadiness, text, together, words
 from collect.report.lines import fold
 from collect.report.proxies import proxy_cost
 
@@ -82,13 +82,7 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
         _print_prose(console, f"! {warning}", style="yellow")
     # A terminal shows the end: from the details to the rankings, and the answer once more.
     _print_settings(console, host)
-    _print_title(console, _(words.TRIALS_TITLE))
-    if raw:
-        _print_raw(console, host)
-    elif host.trials:
-        console.print(_trials_table(host))
-    else:
-        _print_prose(console, _("No trial is here yet."))
+    _print_trials(console, host, raw=raw)
     if host.notes:
         _print_title(console, _(words.MARKS_TITLE))
         for item in host.notes:
@@ -97,6 +91,8 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
         _print_left_out(console, host)
     for endpoint in host.endpoints:
         _print_endpoint(console, host, endpoint)
+    if host.rates:
+        _print_rates(console, host)
     if host.ladders:
         _print_ladders(console, host)
     _print_proxies(console, host)
@@ -111,6 +107,16 @@ def _print_host(console: Console, host: HostReport, *, names_host: bool, raw: bo
         _print_item(console, ">", step)
     console.print()
     _print_prose(console, answer, style="bold")
+
+
+def _print_trials(console: Console, host: HostReport, *, raw: bool) -> None:
+    _print_title(console, _(words.TRIALS_TITLE))
+    if raw:
+        _print_raw(console, host)
+    elif host.trials:
+        console.print(_trials_table(host))
+    else:
+        _print_prose(console, _("No trial is here yet."))
 
 
 def _print_prose(console: Console, said: str, *, style: str = "") -> None:
@@ -254,6 +260,26 @@ def _print_costs(console: Console, host: HostReport, endpoint: EndpointReport) -
             cells += [text.tier(row, host.plan.order), figure, words.behind(row) or row.missing]
         _add_row(table, cells, is_dim=first.median is None)
     console.print(table)
+
+
+def _print_rates(console: Console, host: HostReport) -> None:
+    _print_title(console, _(rates.TITLE))
+    for part in host.rates:
+        for table in rates.tables(part):
+            _print_title(console, table.title)
+            # One space between columns: ten of them are to fit 80.
+            shown = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+            first, *others = table.heads
+            shown.add_column(first, overflow="fold")
+            for head in others:
+                shown.add_column(head, justify="right", overflow="fold")
+            for row in table.rows:
+                _add_row(shown, list(row))
+            console.print(shown)
+        for said in part.said:
+            _print_prose(console, said, style="bold")
+    console.print()
+    _print_prose(console, _(rates.LEGEND), style="dim")
 
 
 def _print_ladders(console: Console, host: HostReport) -> None:

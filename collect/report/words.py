@@ -171,5 +171,7 @@ def left_out_summary(host: HostReport) -> str:
     else:
         said = _("{left_out} of {trials} trials")
     return said.format(
-        left_out=len(host.left_out), trials=len(host.trials), made_good=host.made_good
+        left_out=len(host.left_out),
+        trials=len(host.trials) + len(host.legs),
+        made_good=host.made_good,
     )

@@ -17,6 +17,7 @@ from collect.runner import host
 from collect.runner.answers import HttpAsker
 from collect.runner.lock import HostBusyError, HostLock
 from collect.runner.loop import Loop, restore_of
+from collect.runner.paced import Paced
 from collect.runner.preflight import check_plan, check_tools
 from collect.runner.progress import ProgressFile
 from collect.runner.seams import StopRequested, SystemClock, iso
@@ -95,6 +96,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
             asker=HttpAsker(plan.address, plan.port),
             watch=HostWatch(options.venv),
             load=Wrk(options.wrk, options.wrk_script, plan.address, plan.port, plan.load),
+            paced=Paced(plan.address, plan.port, plan.load),
             folders=TrialFolders(options.run_dir),
             cores=usable_cores(),
             log=_log,

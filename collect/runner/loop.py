@@ -11,6 +11,7 @@ from collect.runner.judge import HostJudge, next_reason, pairs_to_wait_for
 from collect.runner.restore import Restore
 from collect.runner.rounds import SECOND, count_blocks, pick_reruns, split_rounds
 from collect.runner.starts import Starts, all_units, group_trials
+from collect.runner.targets import target_of
 from collect.runner.trial_folder import forget_run_sums, write_atomically, write_run_sums
 from collect.runner.windows import has_closed
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collect.runner.judge import Judge
     from collect.runner.progress import ProgressFile
     from collect.runner.seams import Services
+    from collect.runner.targets import Target
     from collect.runner.waiting import Bench
 
 __all__ = ["Loop", "group_trials"]
@@ -56,7 +58,7 @@ class Loop:
         self._run_dir = run_dir
         self._judge = judge or HostJudge(bench.log)
         self._found: dict[str, Trial] = {}
-        self._starts = Starts(plan, bench, progress, self._keep)
+        self._starts = Starts(plan, bench, progress, self._keep, self._target)
         self._restore = restore_of(plan, bench.services, run_dir)
         self._holds_the_host = False
         self._decision: Decision | None = None
@@ -124,9 +126,16 @@ class Loop:
     def _keep(self, trial: Trial) -> None:
         self._found[trial.trial_id] = trial
 
+    def _target(self, planned: PlannedTrial) -> Target | None:
+        return target_of(self._plan, planned, self._found.values(), self._judge.spoiled)
+
     def _decide(self, *, is_last: bool) -> None:
         """Write `decision.json` after a block."""
-        usable = [trial for trial in self._found.values() if not self._judge.spoiled(trial)]
+        usable = [
+            trial
+            for trial in self._found.values()
+            if trial.leg == "capacity" and not self._judge.spoiled(trial)
+        ]
         pairs = self._judge.pairs(self._plan, usable, self._blocks_done)
         reason = next_reason(
             self._plan.stopping,

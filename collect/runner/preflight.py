@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from collect.model import Endpoint, Plan
+    from collect.model import Endpoint, Plan, Rates
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,150}")
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}\.(service|socket)")
@@ -55,6 +55,8 @@ def _problems(plan: Plan) -> Iterator[str]:
                 yield f"variants.{variant.id}: got unit {unit!r}; accepted: NAME.service"
     for endpoint in plan.endpoints:
         yield from _endpoint_problems(endpoint)
+    if plan.rates is not None:
+        yield from _rate_problems(plan.rates)
     yield from _trial_problems(plan)
 
 
@@ -73,6 +75,23 @@ def _trial_problems(plan: Plan) -> Iterator[str]:
             yield f"trials.{trial.id}: variant {trial.variant!r} is not in the plan"
         if trial.endpoint not in endpoints:
             yield f"trials.{trial.id}: endpoint {trial.endpoint!r} is not in the plan"
+        if trial.leg != "capacity" and plan.rates is None:
+            yield f"trials.{trial.id}: a leg {trial.leg!r}, and the plan has no rates"
+
+
+def _rate_problems(rates: Rates) -> Iterator[str]:
+    for name, value, most in (
+        ("common_rps", rates.common_rps, 1e6),
+        ("slo_p99_ms", rates.slo_p99_ms, 1e7),
+        ("duration_s", rates.duration_s, 3600.0),
+        ("step_s", rates.step_s, 3600.0),
+        ("steps", rates.steps, 100),
+    ):
+        # Each request of a leg is kept in memory: what is out of all bounds would fill it.
+        if value is not None and not 0 < value <= most:
+            yield f"rates.{name}: got {value:g}; accepted: above 0, up to {most:g}"
+    if not 0 <= rates.lead_in_s <= 60:  # noqa: PLR2004 - a minute
+        yield f"rates.lead_in_s: got {rates.lead_in_s:g}; accepted: seconds from 0 to 60"
 
 
 def _load_problems(plan: Plan) -> Iterator[str]:

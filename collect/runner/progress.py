@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from collect.attempts import split_attempt
 from collect.checks import verdicts
 from collect.decode import decode
 from collect.model import SCHEMA_VERSION, PlannedTrial, Progress, Trial, dumps
@@ -36,6 +37,7 @@ class ProgressFile:
         self._clock = clock
         self._finished = 0
         self._total = len(plan.trials)
+        self._left = float(self._total)
         self._ended: tuple[int, str] | None = None
         self._spent_before_s = 0.0
         self._last: Trial | None = None
@@ -45,13 +47,16 @@ class ProgressFile:
         self._phase = "starting"
         # Wall time of the trials of this very session; those found at a resume took none of it.
         self._begun_s = clock.monotonic()
-        self._timed = 0
+        # In trials of the usual length: a leg may be much shorter, or longer.
+        self._sizes = _sizes(plan)
+        self._timed = 0.0
         self._timed_until_s = self._begun_s
 
     def begin(self, finished: Collection[Trial], total: int) -> None:
         """Write the first state, with the trials that an earlier session finished."""
         self._finished = len(finished)
         self._total = total
+        self._left = total - sum(map(self._size, finished))
         self._spent_before_s = sum(map(_took_s, finished))
         self._trials = list(finished)
         self._verdicts = _count(self._trials)
@@ -60,6 +65,7 @@ class ProgressFile:
     def add(self, trials: int) -> None:
         """Count trials that come on top: second attempts."""
         self._total += trials
+        self._left += trials
 
     def stop_at(self, blocks: int, why: str) -> None:
         """Say after which block the run ends, and why; shown once it is done."""
@@ -71,6 +77,9 @@ class ProgressFile:
         """Return the time of all sessions of the run; of earlier ones only what trials took."""
         return self._spent_before_s + self._clock.monotonic() - self._begun_s
 
+    def _size(self, trial: Trial) -> float:
+        return self._sizes.get(split_attempt(trial.trial_id)[0], 1.0)
+
     def step(self, trial: PlannedTrial, phase: str) -> None:
         """Say what is being done, and for which trial."""
         self._trial, self._phase = trial, phase
@@ -79,10 +88,11 @@ class ProgressFile:
     def finish_trial(self, trial: Trial) -> None:
         """Count a trial that was saved."""
         self._finished += 1
+        self._left -= self._size(trial)
         self._last = trial
         self._trials.append(trial)
         self._verdicts = _count(self._trials)
-        self._timed += 1
+        self._timed += self._size(trial)
         self._timed_until_s = self._clock.monotonic()
         self._write("running", None)
 
@@ -117,9 +127,8 @@ class ProgressFile:
         A run that may end once it is decided often takes less. With a time budget, what is left of
         it and one more block are the most.
         """
-        left = self._total - self._finished
-        load = self._plan.load
-        each_s = load.warmup_s + load.duration_s + SWITCH_S
+        left = self._left if self._total > self._finished else 0.0
+        each_s = _usual_s(self._plan)
         if self._timed:
             each_s = (self._timed_until_s - self._begun_s) / self._timed
         spent_s = self._clock.monotonic() - self._timed_until_s
@@ -155,6 +164,21 @@ class ProgressFile:
         write_atomically(self._path, dumps(progress))
 
 
+def _usual_s(plan: Plan) -> float:
+    """Return the mean time of a planned trial."""
+    planned = plan.trials
+    load = plan.load
+    if not planned:
+        return load.warmup_s + load.duration_s + SWITCH_S
+    return sum(plan.warmup_s(t) + plan.load_s(t) for t in planned) / len(planned) + SWITCH_S
+
+
+def _sizes(plan: Plan) -> dict[str, float]:
+    """Return the time of each planned trial as a share of the mean one's."""
+    usual_s = _usual_s(plan)
+    return {t.id: (plan.warmup_s(t) + plan.load_s(t) + SWITCH_S) / usual_s for t in plan.trials}
+
+
 def _count(trials: list[Trial]) -> dict[str, int] | None:
     try:
         return dict(Counter(verdict.status for verdict in verdicts(trials)))
@@ -172,6 +196,14 @@ def _took_s(trial: Trial) -> float:
 
 def describe(trial: Trial) -> str:
     """Say in a few words how a trial ended."""
+    if trial.outcome.status == "ok" and trial.rate is not None:
+        p99_ms = trial.rate.latency_ms.p99
+        known = "no answer to 1 %" if p99_ms is None else f"p99 {p99_ms:.3g} ms"
+        return f"{trial.variant} {trial.endpoint} {trial.rate.rate_rps:g} req/s asked: {known}"
+    if trial.outcome.status == "ok" and trial.search is not None:
+        found, limit_ms = trial.search, trial.search.limit_p99_ms
+        said = f"about {found.rate_rps:.0f} req/s with p99 up to {limit_ms:g} ms"
+        return f"{trial.variant} {trial.endpoint}: {said}"
     if trial.outcome.status != "ok" or trial.wrk is None:
         return f"{trial.variant} {trial.endpoint}: {trial.outcome.status} ({trial.outcome.reason})"
     return f"{trial.variant} {trial.endpoint} {trial.wrk.rps:.0f} req/s"

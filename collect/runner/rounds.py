@@ -63,10 +63,12 @@ def pick_reruns(
     allowed -= sum(rerun_id(planned.id, SECOND) in found for planned in trials)
     if allowed <= 0:
         return []
-    cells = {(t.block, t.variant, t.endpoint): t.id for t in plan.trials}
+    cells = {(t.block, t.variant, t.endpoint, t.leg, t.share): t.id for t in plan.trials}
 
     def codes_before(planned: PlannedTrial) -> Collection[str]:
-        before = cells.get((planned.block - 1, planned.variant, planned.endpoint))
+        before = cells.get(
+            (planned.block - 1, planned.variant, planned.endpoint, planned.leg, planned.share)
+        )
         last = None if before is None else found.get(rerun_id(before, SECOND), found.get(before))
         return () if last is None else spoiled(last)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from collect.model import Endpoint, WrkFigures
+    from collect.model import Endpoint, RateFigures, SearchFigures, WrkFigures
     from collect.runner.others import Processes
 
 
@@ -107,12 +107,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """How one wrk run ended. `error` says why its figures cannot be used; None if they can."""
+    """How one load ended. `error` says why its figures cannot be used; None if they can."""
 
     argv: tuple[str, ...]
     cpu_s: float | None
     figures: WrkFigures | None
     error: str | None
+    rate: RateFigures | None = None
+    """Of a leg at a fixed rate."""
+    search: SearchFigures | None = None
 
 
 class Clock(Protocol):
@@ -215,6 +218,27 @@ class LoadGenerator(Protocol):
 
     def run(self, endpoint: Endpoint, folder: Path) -> LoadResult:
         """Load for `duration_s`; leave `wrk.txt` and `wrk.json` in the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A fixed rate to keep; times in seconds. The lead-in is sent and not counted."""
+
+    rate_rps: float
+    lead_in_s: float
+    duration_s: float
+    limit_ms: float | None = None
+    """Requests above it are counted; None: none is."""
+
+
+class RateGenerator(Protocol):
+    """Sends at a fixed rate, whatever the server does."""
+
+    def at(self, port: int) -> RateGenerator:
+        """Return one that loads that port."""
+
+    def run(self, endpoint: Endpoint, pace: Pace, folder: Path, name: str) -> LoadResult:
+        """Keep the pace; leave `<name>.json` in the folder."""
 
 
 class SystemClock:

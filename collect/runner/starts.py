@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from collect.model import Plan, PlannedTrial, Trial, Variant
     from collect.runner.progress import ProgressFile
+    from collect.runner.targets import Target
 
 # After these the next trial of the group would measure what the last one left behind.
 _NEEDS_FRESH_START = ("load_failed", "server_died", "proxy_died", "wrong_answer_after")
@@ -47,13 +48,19 @@ class Starts:
     """Runs groups of trials that share a start."""
 
     def __init__(
-        self, plan: Plan, bench: Bench, progress: ProgressFile, keep: Callable[[Trial], None]
+        self,
+        plan: Plan,
+        bench: Bench,
+        progress: ProgressFile,
+        keep: Callable[[Trial], None],
+        target: Callable[[PlannedTrial], Target | None],
     ) -> None:
-        """Prepare; `keep` gets each trial once it is saved."""
+        """Prepare; `keep` gets each trial once it is saved, `target` says what a leg is to keep."""
         self._plan = plan
         self._bench = bench
         self._progress = progress
         self._keep = keep
+        self._target = target
         self._units = all_units(plan)
 
     def run(self, trials: Iterable[PlannedTrial]) -> None:
@@ -136,7 +143,11 @@ class Starts:
 
     def _run_trial(self, planned: PlannedTrial, start: Start) -> str:
         run = TrialRun(
-            self._bench, self._plan, planned, lambda phase: self._progress.step(planned, phase)
+            self._bench,
+            self._plan,
+            planned,
+            lambda phase: self._progress.step(planned, phase),
+            None if planned.leg == "capacity" else self._target(planned),
         )
         return self._finish(run.run(start))
 

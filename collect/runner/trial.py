@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from collect.attempts import split_attempt
@@ -12,7 +12,8 @@ from collect.errors import ServerbenchError
 from collect.model import SCHEMA_VERSION, Outcome, ServiceFigures, Trial, dumps
 from collect.runner import figures, systemd
 from collect.runner.processes import count_workers, is_helper
-from collect.runner.seams import iso
+from collect.runner.seams import Pace, iso
+from collect.runner.search import run_search
 from collect.runner.waiting import SETTLE_S, ask_until_right
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         Sample,
         UnitState,
     )
+    from collect.runner.targets import Target
     from collect.runner.waiting import Bench, Start
 
 
@@ -58,12 +60,18 @@ class TrialRun:
     """Takes one planned trial through its steps."""
 
     def __init__(
-        self, bench: Bench, plan: Plan, planned: PlannedTrial, phase: Callable[[str], None]
+        self,
+        bench: Bench,
+        plan: Plan,
+        planned: PlannedTrial,
+        phase: Callable[[str], None],
+        target: Target | None = None,
     ) -> None:
-        """Prepare; `phase` is told what is being done."""
+        """Prepare; `phase` is told what is being done, `target` is what a leg is to keep."""
         self._plan = plan
         self._planned = planned
         self._phase = phase
+        self._target = target
         self._variant = plan.variant(planned.variant)
         self._bench = bench.at(plan.port_of(self._variant))
         self._endpoint = plan.endpoint(planned.endpoint)
@@ -91,6 +99,10 @@ class TrialRun:
 
     def _measure(self, start: Start, folder: Path) -> Outcome:
         bench, notes, variant = self._bench, self._notes, self._variant
+        if self._planned.leg != "capacity" and self._target is None:
+            notes.before = self._state()
+            why = f"no valid figure of {variant.id} on {self._endpoint.name} to take a rate from"
+            return Outcome("no_rate", why)
         if start.ready_s is None:
             self._phase("checking")
             wrong = ask_until_right(bench, self._endpoint, SETTLE_S, self._is_down)
@@ -103,7 +115,7 @@ class TrialRun:
             notes.proxy = bench.services.state(variant.proxy_unit)
             notes.proxy_idle = bench.watch.memory(notes.proxy)
         notes.canary_s = bench.watch.canary()
-        if self._plan.load.warmup_s > 0:
+        if self._plan.warmup_s(self._planned) > 0:
             self._phase("warm-up")
             warm = bench.load.warm_up(self._endpoint, folder)
             if warm.error is not None:
@@ -129,11 +141,20 @@ class TrialRun:
         interval_s = self._plan.timing.sample_interval_s
         sampling = bench.watch.start_sampling(before, proxy, interval_s)
         try:
-            notes.result = bench.load.run(self._endpoint, folder)
+            notes.result = self._load(folder)
         finally:
             notes.samples = sampling.stop()
         notes.counters = (first, bench.watch.counters(before, proxy))
         notes.others = (others, bench.watch.others(before, proxy))
+
+    def _load(self, folder: Path) -> LoadResult:
+        rates, target = self._plan.rates, self._target
+        if rates is None or target is None:
+            return self._bench.load.run(self._endpoint, folder)
+        if self._planned.leg == "slo":
+            return run_search(self._bench, self._endpoint, rates, target, folder)
+        pace = Pace(target.rate_rps, rates.lead_in_s, rates.duration_s)
+        return self._bench.paced.run(self._endpoint, pace, folder, "rate")
 
     def _verify(self) -> Outcome:
         """Ask once more. Only silence is asked again: requests that wrk left may be ahead of us."""
@@ -217,10 +238,14 @@ class TrialRun:
     def _trial(self, outcome: Outcome, start: Start) -> Trial:
         plan, planned, variant, notes = self._plan, self._planned, self._variant, self._notes
         result = notes.result
+        load_s = plan.load_s(planned)
+        if plan.rates is not None and result is not None and result.search is not None:
+            # It may have ended before its last step.
+            load_s *= len(result.search.steps) / plan.rates.steps
         memory = cpu = host = proxy = None
         if notes.counters is not None and notes.samples is not None and result is not None:
             first, last = notes.counters
-            duration_s = result.figures.duration_s if result.figures else plan.load.duration_s
+            duration_s = result.figures.duration_s if result.figures else load_s
             memory = figures.memory_figures(notes.idle, notes.samples, duration_s, first, last)
             cpu = figures.cpu_figures(first, last, result.cpu_s, notes.others, self._bench.cores)
             host = figures.host_figures(first, last, notes.canary_s, notes.samples, duration_s)
@@ -242,7 +267,7 @@ class TrialRun:
             endpoint=planned.endpoint,
             started_at=iso(self._started_s),
             ended_at=iso(self._bench.clock.time()),
-            load=plan.load,
+            load=replace(plan.load, duration_s=load_s, warmup_s=plan.warmup_s(planned)),
             wrk=None if result is None else result.figures,
             memory=memory,
             cpu=cpu,
@@ -250,6 +275,10 @@ class TrialRun:
             host_state=host,
             proxy_figures=proxy,
             outcome=outcome,
+            leg=planned.leg,
+            share=planned.share,
+            rate=None if result is None else result.rate,
+            search=None if result is None else result.search,
         )
 
     def _service(self, start: Start) -> ServiceFigures:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from collect.model import Endpoint
-    from collect.runner.seams import Asker, Clock, LoadGenerator, Services, Watch
+    from collect.runner.seams import Asker, Clock, LoadGenerator, RateGenerator, Services, Watch
     from collect.runner.trial_folder import TrialFolders
 
 POLL_S = 0.02
@@ -49,13 +49,19 @@ class Bench:
     asker: Asker
     watch: Watch
     load: LoadGenerator
+    paced: RateGenerator
     folders: TrialFolders
     cores: int
     log: Callable[[str], None]
 
     def at(self, port: int) -> Bench:
         """Return the same with questions and load going to that port."""
-        return replace(self, asker=self.asker.at(port), load=self.load.at(port))
+        return replace(
+            self,
+            asker=self.asker.at(port),
+            load=self.load.at(port),
+            paced=self.paced.at(port),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Wrk:
                 body.write_bytes(endpoint.body.encode())
                 environment["SERVERBENCH_WRK_BODY_FILE"] = str(body)
             limit_s = duration_s + self._load.timeout_s + GRACE_S
-            status, cpu_s = _execute(command, environment, text, limit_s)
+            status, cpu_s = execute(command, environment, text, limit_s)
         except OSError as error:
             why = f"{self._program} cannot be started: {error.strerror}"
             return LoadResult(tuple(command), None, None, why)
@@ -94,7 +94,7 @@ class Wrk:
             why = f"wrk did not end within {limit_s:g} s and was stopped"
             return LoadResult(tuple(command), cpu_s, None, why)
         if status != 0:
-            why = f"wrk ended with status {status}: {_tail(text)}"
+            why = f"wrk ended with status {status}: {tail(text)}"
             return LoadResult(tuple(command), cpu_s, None, why)
         if figures is None:
             return LoadResult(tuple(command), cpu_s, None, None)
@@ -124,7 +124,7 @@ def _with_figures(command: list[str], cpu_s: float | None, path: Path) -> LoadRe
         return LoadResult(tuple(command), cpu_s, None, str(error))
 
 
-def _execute(
+def execute(
     command: list[str], environment: dict[str, str], text: Path, limit_s: float
 ) -> tuple[int | None, float | None]:
     """Run the command with its output in `text`; return exit status and CPU seconds.
@@ -173,7 +173,8 @@ def _end(process: subprocess.Popen[bytes], handle: int) -> None:
             process.kill()
 
 
-def _tail(text: Path) -> str:
+def tail(text: Path) -> str:
+    """Return the end of what a program printed, on one line."""
     try:
         return " ".join(text.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").split())
     except OSError:

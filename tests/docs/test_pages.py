@@ -103,6 +103,10 @@ BOUNDS = {
     "trend": (f"1/{at.TREND_SUSPECT:g} to {at.TREND_SUSPECT:g}", f"{at.TREND_INVALID:g}"),
     "swap": (f"{at.SWAP_SUSPECT_BYTES / 2**20:g} MiB", percent(at.SWAP_RATIO_INVALID)),
     "memory_coverage": (percent(at.COVERAGE_RATIO_SUSPECT), ""),
+    "rate_missed": (percent(at.RATE_KEPT), ""),
+    "unanswered": ("any", percent(at.STATUS_RATIO_INVALID)),
+    "generator_late": (f"{at.OWN_LAG_SUSPECT_MS:g} ms", ""),
+    "generator_busy": (percent(at.GENERATOR_RATIO_SUSPECT), ""),
     "canary": (f"1/{at.CANARY_RATIO_SUSPECT:g} to {at.CANARY_RATIO_SUSPECT:g}", ""),
 }
 

@@ -14,7 +14,7 @@ import pytest
 from labkit import REPO, run_playbook
 
 from collect.checks import verdicts
-from collect.detective import investigate, rates_of
+from collect.detective import investigate, throughput_of
 from collect.store import load_run
 
 sys.path.insert(0, str(REPO / "roles/lab_host/module_utils"))
@@ -108,7 +108,9 @@ def measure(inventory, results, run_id, first, last):
     trials = [stored.trial for stored in host.trials]
     by_id = {stored.trial.trial_id: stored for stored in host.trials}
     judged = list(zip(trials, verdicts(trials), strict=True))
-    steady = investigate(host.plan, judged, rates=lambda trial: rates_of(by_id[trial.trial_id]))
+    steady = investigate(
+        host.plan, judged, rates=lambda trial: throughput_of(by_id[trial.trial_id])
+    )
     spacing_s = (steady.moments[-1].starts_s - steady.moments[0].starts_s) / (len(trials) - 1)
     return steady, throttle.moments_s, spacing_s
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from collect.model import (
     SCHEMA_VERSION,
     Endpoint,
@@ -12,6 +14,9 @@ from collect.model import (
     PairDecision,
     Plan,
     PlannedTrial,
+    RateErrors,
+    RateFigures,
+    RateLatency,
     Stopping,
     Timing,
     Variant,
@@ -140,6 +145,9 @@ class World:
         self.answers = {}
         self.loads = {}
         self.owners = {}
+        self.carries = 1000.0
+        self.figures = FIGURES
+        self.on_pace = lambda _endpoint: None
         self.pids = {}
         self.start_problem = None
         self.shutting_down = False
@@ -157,6 +165,7 @@ class World:
             asker=Side(self, self.plan.port),
             watch=self,
             load=Side(self, self.plan.port),
+            paced=Paced(self, self.plan.port),
             folders=self.folders,
             cores=2,
             log=self.logged.append,
@@ -291,13 +300,51 @@ class World:
         self.clock.now += 1
         return LoadResult(("wrk",), 0.1, None, self.loads.get(f"warm-up {endpoint.name}"))
 
+    # RateGenerator
+    def keep_pace(self, endpoint, port, pace, folder, name):
+        where = self.at(port)
+        shape = f"at {pace.rate_rps:g} for {pace.duration_s:g} s"
+        self.calls.append(f"pace {endpoint.name}{where} {shape}")
+        self.clock.now += pace.lead_in_s + pace.duration_s
+        self.on_pace(endpoint.name)
+        error = self.loads.get(f"pace {endpoint.name}")
+        (folder / f"{name}.json").write_text("{}")
+        if error:
+            return LoadResult(("pace",), 0.1, None, error)
+        return LoadResult(("pace",), 0.1, None, None, rate_figures(pace.rate_rps, self.carries))
+
     def run_load(self, endpoint, port, folder):
         self.calls.append(f"load {endpoint.name}{self.at(port)}")
         self.clock.now += 2
         (folder / "wrk.txt").write_text("wrk says\n")
         self.on_load(endpoint.name)
         error = self.loads.get(endpoint.name)
-        return LoadResult(("wrk",), 0.2, None if error else FIGURES, error)
+        return LoadResult(("wrk",), 0.2, None if error else self.figures, error)
+
+
+def rate_figures(asked=100.0, carried=1000.0, p99_ms=10.0, **changes):
+    """Return the figures of a leg against a server that carries so much."""
+    missed = asked > carried
+    requests = round(asked * 2)
+    figures = RateFigures(
+        rate_rps=asked,
+        achieved_rps=min(asked, carried),
+        duration_s=2.0,
+        requests=requests,
+        answered=requests,
+        late=0,
+        waited=0,
+        resent=0,
+        connections_opened=8,
+        latency_ms=RateLatency(*([2000.0] * 6 if missed else [5, 4, 8, p99_ms, 20, 30])),
+        errors=RateErrors(0, 0, 0, 0),
+        lag_p99_ms=0.2,
+        lag_max_ms=1.0,
+        own_lag_p99_ms=0.2,
+        cpu_s=0.1,
+        over_limit=requests if missed else 0,
+    )
+    return replace(figures, **changes)
 
 
 class Side:
@@ -321,6 +368,20 @@ class Side:
 
     def run(self, endpoint, folder):
         return self._world.run_load(endpoint, self._port, folder)
+
+
+class Paced:
+    """The generator of fixed rates; `World.rates` says how many requests a second it brings."""
+
+    def __init__(self, world, port):
+        self._world = world
+        self._port = port
+
+    def at(self, port):
+        return Paced(self._world, port)
+
+    def run(self, endpoint, pace, folder, name):
+        return self._world.keep_pace(endpoint, self._port, pace, folder, name)
 
 
 def stop_now(_endpoint):

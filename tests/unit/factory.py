@@ -25,6 +25,11 @@ from collect.model import (
     Plan,
     PlannedTrial,
     ProxyFigures,
+    RateErrors,
+    RateFigures,
+    RateLatency,
+    SearchFigures,
+    SearchStep,
     ServiceFigures,
     Trial,
     WrkFigures,
@@ -186,7 +191,64 @@ def trial(planned: PlannedTrial | None = None, of: Plan | None = None, **changes
         else ProxyFigures(3.0, 9 * 2**20, round((12 + factor) * 2**20), 20 * 2**20),
         outcome=Outcome("ok"),
     )
+    if planned.leg != "capacity":
+        healthy = as_leg(healthy, planned, of)
     return replace(healthy, **changes)
+
+
+def as_leg(one: Trial, planned: PlannedTrial, of: Plan) -> Trial:
+    """Return the trial as a leg at a fixed rate: p99 grows with the load, as in a queue."""
+    capacity = one.wrk.rps
+    one = replace(
+        one,
+        wrk=None,
+        leg=planned.leg,
+        share=planned.share,
+        load=replace(of.load, duration_s=11),
+        cpu=replace(one.cpu, loadgen_s=0.2),
+    )
+    if planned.leg == "slo":
+        return replace(one, search=search(capacity, of.rates.slo_p99_ms))
+    asked = of.rates.common_rps or 20.0 if planned.share is None else capacity * planned.share
+    return replace(one, rate=rate(asked, capacity))
+
+
+def rate(asked: float, capacity: float, **changes) -> RateFigures:
+    """Return the figures of a leg against a server that carries so much."""
+    missed = asked > capacity
+    p50_ms = 1000 / capacity / max(0.01, 1 - asked / capacity)
+    latency = RateLatency(p50_ms, p50_ms, p50_ms * 2, p50_ms * 4, p50_ms * 6, p50_ms * 9)
+    figures = RateFigures(
+        rate_rps=asked,
+        achieved_rps=min(asked, capacity),
+        duration_s=10.0,
+        requests=round(asked * 10),
+        answered=round(asked * 10),
+        late=0,
+        waited=0,
+        resent=0,
+        connections_opened=20,
+        latency_ms=RateLatency(*[4000.0] * 6) if missed else latency,
+        errors=RateErrors(0, 0, 0, 0),
+        lag_p99_ms=0.2,
+        lag_max_ms=2.0,
+        own_lag_p99_ms=0.2,
+        cpu_s=0.2,
+    )
+    return replace(figures, **changes)
+
+
+def search(capacity: float, limit_ms: float, holds: float = 0.8) -> SearchFigures:
+    """Return a search in which everything up to that share of capacity holds."""
+    steps = []
+    for share in (0.6, holds - 0.02, holds + 0.02, 0.95):
+        asked, over = capacity * share, 0 if share <= holds else 0.05
+        count = round(asked * 4)
+        steps.append(
+            SearchStep(asked, asked, limit_ms * share, count, round(count * over), False, not over)
+        )
+    bounds = (capacity * 0.05, capacity * 1.1)
+    return SearchFigures(limit_ms, capacity, *bounds, capacity * holds, "between", tuple(steps))
 
 
 def noisy_trials(of: Plan, spread: float = 0.02) -> list[Trial]:
@@ -198,14 +260,15 @@ def noisy_trials(of: Plan, spread: float = 0.02) -> list[Trial]:
     for planned in of.trials:
         chance = random.Random(planned.id)  # noqa: S311 - not a secret
         one = trial(planned, of)
-        rps = one.wrk.rps * (1 + chance.uniform(-spread, spread))
+        rps = (one.wrk.rps if one.wrk else 1.0) * (1 + chance.uniform(-spread, spread))
         grown = 1 + chance.uniform(-spread, spread)
         memory = replace(
             one.memory,
             pss_idle_bytes=round(one.memory.pss_idle_bytes * grown),
             pss_peak_bytes=round(one.memory.pss_peak_bytes * grown),
         )
-        trials.append(replace(one, wrk=wrk(rps, of.load), memory=memory))
+        figures = None if one.wrk is None else wrk(rps, of.load)
+        trials.append(replace(one, wrk=figures, memory=memory))
     return trials
 
 

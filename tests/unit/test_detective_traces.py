@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from collect.checks import Verdict, verdicts
-from collect.detective import investigate, rates_of
+from collect.detective import investigate, throughput_of
 from collect.detective.course import seconds
 from collect.detective.inside import change_inside
 from collect.model import Window
@@ -393,7 +393,7 @@ def test_samples_become_rates(tmp_path):
     lines = [{"t_s": at / 2, "loopback_bytes": 1000 * at} for at in range(4)]
     (tmp_path / "samples.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
     stored = SimpleNamespace(folder=tmp_path)
-    assert rates_of(stored) == ((0.5, 2000.0), (1.0, 2000.0), (1.5, 2000.0))
+    assert throughput_of(stored) == ((0.5, 2000.0), (1.0, 2000.0), (1.5, 2000.0))
     (tmp_path / "samples.jsonl").write_text('{"t_s": 1}\n')
-    assert rates_of(stored) == ()
-    assert rates_of(SimpleNamespace(folder=tmp_path / "none")) == ()
+    assert throughput_of(stored) == ()
+    assert throughput_of(SimpleNamespace(folder=tmp_path / "none")) == ()

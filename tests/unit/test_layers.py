@@ -27,6 +27,7 @@ LAYERS = [
     ["checkout", "requirements"],
     ["schedule"],
     ["plan", "request", "follow"],
+    ["rates"],
     ["inputs", "twin", "ladder"],
     ["variants"],
     ["checks", "decide"],

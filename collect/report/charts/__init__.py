@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from collect.report.charts.draw import image_name, javascript, svg
 from collect.report.charts.endpoint import endpoint_charts
 from collect.report.charts.parts import LOOK, Chart, colours, name_of
+from collect.report.charts.rates import rate_charts
 from collect.report.charts.run import run_charts
 from collect.report.ladder import is_below_the_app
 
@@ -32,6 +33,7 @@ __all__ = [
     "is_shown",
     "javascript",
     "name_of",
+    "rate_charts",
     "run_charts",
     "svg",
     "write_charts",
@@ -50,7 +52,7 @@ def charts_of(host: HostReport) -> list[Chart]:
     for part in host.endpoints:
         if is_shown(part):
             found += endpoint_charts(host, part)
-    return [*found, *run_charts(host)]
+    return [*found, *rate_charts(host), *run_charts(host)]
 
 
 def write_charts(report: Report, folder: Path) -> int:

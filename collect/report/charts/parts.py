@@ -34,6 +34,7 @@ _FIELDS = {
     "block": N_("block"),
     "endpoint": N_("endpoint"),
     "kind": N_("kind"),
+    "load": N_("load"),
     "percentile": N_("percentile"),
     "profile": N_("profile"),
     "step": N_("step"),

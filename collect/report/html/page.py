@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import collect
 from collect.lang import _, sentences, spoken
-from collect.report import ladder, steadiness, text, together, words
+from collect.report import ladder, rates, steadiness, text, together, words
 from collect.report.charts import LOOK, charts_of, colours, javascript, name_of
 from collect.report.html.packing import pack_spec
 from collect.report.html.trials import HEADS, details, trial_rows
@@ -54,6 +54,7 @@ def render_html(report: Report) -> str:
         together=together,
         ladder=ladder,
         steadiness=steadiness,
+        rates=rates,
         proxy_cost=proxy_cost,
     )
 
@@ -70,6 +71,11 @@ def _host(index: int, host: HostReport, charts: dict[str, Chart]) -> dict[str, A
         "index": index,
         "report": host,
         "charts": named,
+        "rate_charts": [
+            (full, charts[full])
+            for name, full in own.items()
+            if name.startswith(("rates-", "common-"))
+        ],
         "profile_charts": [
             (full, charts[full]) for name, full in own.items() if name.startswith("profiles-")
         ],
