@@ -14,6 +14,8 @@ from ansible import constants
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
+from collect.report.text import clean
+
 DOCUMENTATION = """
     name: serverbench
     type: stdout
@@ -122,7 +124,7 @@ class CallbackModule(DefaultCallback):
         name = result.task.get_name().strip()
         text = [f"FAILED {result.host.get_name()}, {name}: {_reason(result) or 'no reason given'}"]
         for stream in ("stderr", "stdout", "module_stderr"):
-            lines = str(result.result.get(stream) or "").strip().splitlines()
+            lines = clean(str(result.result.get(stream) or "")).strip().splitlines()
             if lines and lines[-1] not in text[0]:
                 text += [f"    {line}" for line in lines[-30:]]
         self._display.display("\n".join(text), color=constants.COLOR_ERROR)
@@ -132,4 +134,4 @@ def _reason(result: Any) -> str:  # noqa: ANN401 - Ansible's result
     reason = str(result.result.get("msg") or "").strip()
     # What Ansible wraps around the sentence that says what is wrong.
     reason = _WRAPPING.sub("", reason)
-    return " ".join(reason.split())
+    return " ".join(clean(reason).split())

@@ -24,7 +24,7 @@ def serverbench_requested(variables: dict[str, Any], cores: int | str) -> dict[s
 
 
 def serverbench_recorded(
-    text: str, host: str, variants: list[dict[str, Any]]
+    text: str, host: str, variants: list[dict[str, Any]], catalogue: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Return the variant a host serves, as the plan has it now if it does; None without one.
 
@@ -32,9 +32,10 @@ def serverbench_recorded(
         text: the host's service.json, or nothing.
         host: its name, for the message where that cannot be read.
         variants: those of the plan.
+        catalogue: `server_catalogue`, which knows what may be on record.
     """
     try:
-        service = recorded_service(text, host)
+        service = recorded_service(text, host, catalogue)
     except DataError as error:
         raise AnsibleFilterError(str(error)) from None
     if service is None:
