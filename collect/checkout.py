@@ -155,7 +155,8 @@ class _Repository:
         url, wanted = without_password(self._url), self._ref or "the default branch"
         if self._ref and "couldn't find remote ref" in words:
             return DataError(
-                f"app_ref: got {shown(self._ref)}, which {url} does not have; accepted: a branch, a "
+                f"app_ref: got {shown(self._ref)}, which {url} does not have; "
+                "accepted: a branch, a "
                 f"tag or a commit of it (git said: {words})"
             )
         return DataError(f"app_source: cannot fetch {wanted} from {url}; git said: {words}")

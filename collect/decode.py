@@ -1,8 +1,8 @@
 """Turn parsed JSON into the frozen dataclasses of `collect.model`, and back.
 
 Standard library only: the host runner uses it too. Nothing that was read is trusted: a missing key,
-an unknown key, a value of the wrong type or a number that cannot be reckoned with is a `DataError` that
-names where it stands.
+an unknown key, a value of the wrong type or a number that nobody can reckon with is a `DataError`
+that names where it stands.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def _decode(kind: Any, data: object, where: str) -> object:  # noqa: ANN401 - a 
         return _decode(inner, data, where)
     if origin is typing.Literal:
         if data not in arguments:
-            raise DataError(f"{where}: got {shown(data)}; accepted: {', '.join(map(str, arguments))}")
+            raise DataError(
+                f"{where}: got {shown(data)}; accepted: {', '.join(map(str, arguments))}"
+            )
         return data
     if origin is tuple:
         if not isinstance(data, (list, tuple)):
@@ -102,7 +104,7 @@ def _decode_scalar(kind: type, data: object, where: str) -> object:
         raise DataError(f"{where}: got a number too large; accepted: {kind.__name__} below 2^63")
     if isinstance(data, float) and not math.isfinite(data):
         raise DataError(f"{where}: got {data}; accepted: a finite number")
-    return float(data) if kind is float else data
+    return float(data) if kind is float and isinstance(data, int) else data
 
 
 def _name(value: object) -> str:

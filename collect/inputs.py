@@ -7,17 +7,15 @@ variable, what it got and what is accepted.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from collect.decode import decode
 from collect.errors import DataError, shown
 from collect.model import Endpoint, Load, Stopping, Timing
 from collect.patterns import check_expression
-from collect.variants import plain
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collect.variants import ENVIRONMENT_NAME, is_systemd_text, plain
 
 ENDPOINTS = "app_endpoints"
 LOAD = "bench_load"
@@ -70,7 +68,8 @@ def select_endpoints(endpoints: object, names: object) -> list[Any]:
     for index, name in enumerate(wanted):
         if name not in by_name or name in wanted[:index]:
             raise DataError(
-                f"bench_endpoints[{index}]: got {shown(name)}; accepted, each once: {', '.join(by_name)}"
+                f"bench_endpoints[{index}]: got {shown(name)}; "
+                f"accepted, each once: {', '.join(by_name)}"
             )
     return [by_name[name] for name in wanted]
 
@@ -87,11 +86,14 @@ def check_endpoints(data: object) -> tuple[Endpoint, ...]:
         where = f"{ENDPOINTS}[{index}]"
         if not _ENDPOINT_NAME.fullmatch(endpoint.name) or len(endpoint.name) > _MAX_NAME:
             raise DataError(
-                f"{where}.name: got {shown(endpoint.name)}; accepted: a-z, 0-9, hyphen, underscore, "
+                f"{where}.name: got {shown(endpoint.name)}; "
+                "accepted: a-z, 0-9, hyphen, underscore, "
                 f"up to {_MAX_NAME} of them"
             )
         if endpoint.name in names:
-            raise DataError(f"{where}.name: got {shown(endpoint.name)} twice; accepted: unique names")
+            raise DataError(
+                f"{where}.name: got {shown(endpoint.name)} twice; accepted: unique names"
+            )
         names.append(endpoint.name)
         _check_request(endpoint, where)
         _check_expectation(endpoint, f"{where}.expect")
@@ -114,7 +116,9 @@ def _check_request(endpoint: Endpoint, where: str) -> None:
         except UnicodeEncodeError as error:
             raise DataError(f"{where}.body: {not_text(error)}; accepted: text") from None
         if size > _MAX_BODY_BYTES:
-            raise DataError(f"{where}.body: got {size:,} bytes; accepted: up to {_MAX_BODY_BYTES:,}")
+            raise DataError(
+                f"{where}.body: got {size:,} bytes; accepted: up to {_MAX_BODY_BYTES:,}"
+            )
 
 
 def _check_headers(headers: Mapping[str, str], where: str) -> None:
@@ -143,7 +147,7 @@ def _check_headers(headers: Mapping[str, str], where: str) -> None:
 
 def not_text(error: UnicodeEncodeError) -> str:
     """Say which character of a text cannot be written as UTF-8, without the text around it."""
-    return f"holds {ascii(error.object[error.start])}, which is half a character"
+    return f"holds {error.object[error.start]!a}, which is half a character"
 
 
 def _check_expectation(endpoint: Endpoint, where: str) -> None:
@@ -194,7 +198,9 @@ def check_timing(data: Timing | Mapping[str, Any] | None) -> Timing:
 def _check_whole_seconds(value: float, where: str, minimum: int, maximum: int) -> None:
     if not minimum <= value <= maximum or value != int(value):
         # wrk reads `-d1.5s` as an error.
-        raise DataError(f"{where}: got {value}; accepted: whole seconds from {minimum} to {maximum}")
+        raise DataError(
+            f"{where}: got {value}; accepted: whole seconds from {minimum} to {maximum}"
+        )
 
 
 def _with_numbers(data: object) -> object:
@@ -259,7 +265,8 @@ def _check_gap(decide: object) -> float | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1:
         return float(value)
     raise DataError(
-        f"{DECIDE}.gap: got {shown(known['gap'])}; accepted: a share such as 5% or 0.05, above 0 and "
+        f"{DECIDE}.gap: got {shown(known['gap'])}; "
+        "accepted: a share such as 5% or 0.05, above 0 and "
         "below 100%, or null"
     )
 
@@ -296,9 +303,32 @@ def check_folder_name(name: object, where: str) -> None:
     """Raise `DataError` unless `name` is safe as the name of a folder."""
     if not isinstance(name, str) or not _FOLDER_NAME.fullmatch(name):
         raise DataError(
-            f"{where}: got {shown(name)}; accepted: up to 100 of A-Z a-z 0-9 . _ -, not starting with "
+            f"{where}: got {shown(name)}; accepted: up to 100 of A-Z a-z 0-9 . _ -, not starting "
+            "with "
             "a dot or hyphen"
         )
+
+
+def check_environment(variables: object, name: str = "app_environment") -> None:
+    """Raise `DataError` for what no environment file can hold; the message repeats no value.
+
+    A line feed is kept: private keys come as several lines, and systemd takes them in quotes. A
+    carriage return would not arrive as one.
+    """
+    if not isinstance(variables, Mapping):
+        raise DataError(f"{name}: accepted: a mapping of names to values")
+    for key, value in variables.items():
+        if not isinstance(key, str) or not ENVIRONMENT_NAME.fullmatch(key):
+            raise DataError(
+                f"{name}: got the name {shown(key)}; accepted: letters, digits, underscores"
+            )
+        if not isinstance(value, (str, int, float)) or "\r" in str(value):
+            raise DataError(f"{name}.{key}: accepted: text, a number or true/false")
+        if not is_systemd_text(str(value)):
+            raise DataError(
+                f"{name}.{key}: accepted: UTF-8 of up to 100 KiB, without NUL and what is no "
+                "character of Unicode"
+            )
 
 
 def check_date(text: object) -> None:

@@ -162,4 +162,4 @@ def _sample_of_set(members: Sequence[Item], choice: int) -> str:
     kind, value = members[choice % len(members)]
     if kind is sre.RANGE:
         return chr(value[0])
-    return _CLASSES.get(value, "a") if kind is sre.CATEGORY else chr(value)
+    return str(_CLASSES.get(value, "a") if kind is sre.CATEGORY else chr(value))

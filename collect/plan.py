@@ -130,7 +130,8 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
     if order == "sequential":
         if stopping.time_budget_s is not None:
             raise DataError(
-                f"{TIME_BUDGET}: got {shown(time_budget_s)} with bench_order: sequential, which would "
+                f"{TIME_BUDGET}: got {shown(time_budget_s)} with bench_order: sequential, which "
+                "would "
                 "leave the last variants out; accepted: null"
             )
         stopping = replace(stopping, min_blocks=most, gap=None)

@@ -14,7 +14,6 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -24,10 +23,10 @@ from collect.decode import decode
 from collect.errors import DataError, ServerbenchError, shown
 from collect.pack import Entry, pack_release, read_project
 from collect.requirements import read_requirements
-from collect.variants import ENTRY_POINT, ENVIRONMENT_NAME, is_systemd_text, plain
+from collect.variants import ENTRY_POINT, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 OWN_FOLDER = ".serverbench"
 """Of a release: what the kit adds to the project's own files."""
@@ -56,28 +55,6 @@ class Project:
     python: str = "python3"
 
 
-def check_environment(variables: object, name: str = "app_environment") -> None:
-    """Raise `DataError` for what no environment file can hold; the message repeats no value.
-
-    A line feed is kept: private keys come as several lines, and systemd takes them in quotes. A
-    carriage return would not arrive as one.
-    """
-    if not isinstance(variables, Mapping):
-        raise DataError(f"{name}: accepted: a mapping of names to values")
-    for key, value in variables.items():
-        if not isinstance(key, str) or not ENVIRONMENT_NAME.fullmatch(key):
-            raise DataError(
-                f"{name}: got the name {shown(key)}; accepted: letters, digits, underscores"
-            )
-        if not isinstance(value, (str, int, float)) or "\r" in str(value):
-            raise DataError(f"{name}.{key}: accepted: text, a number or true/false")
-        if not is_systemd_text(str(value)):
-            raise DataError(
-                f"{name}.{key}: accepted: UTF-8 of up to 100 KiB, without NUL and what is no "
-                "character of Unicode"
-            )
-
-
 def check_project(variables: Mapping[str, Any], interfaces: Collection[str]) -> Project:
     """Return the project, its variables checked as far as that needs no file.
 
@@ -100,13 +77,12 @@ def check_project(variables: Mapping[str, Any], interfaces: Collection[str]) -> 
         raise DataError("app_source: got nothing; accepted: a folder or a git URL")
     if not is_git_url(project.source) and not Path(project.source).expanduser().is_absolute():
         raise DataError(
-            f"app_source: got {shown(without_password(project.source))}; accepted: an absolute path, such as "
+            f"app_source: got {shown(without_password(project.source))}; "
+            "accepted: an absolute path, such as "
             "{{ inventory_dir }}/../../../my-project, or a git URL"
         )
     if project.ref and not REF.fullmatch(project.ref):
-        raise DataError(
-            f"app_ref: got {shown(project.ref)}; accepted: a branch, a tag or a commit"
-        )
+        raise DataError(f"app_ref: got {shown(project.ref)}; accepted: a branch, a tag or a commit")
     root = PurePosixPath(project.root)
     if root.is_absolute() or ".." in root.parts or not _FOLDER.fullmatch(project.root):
         raise DataError(f"app_root: got {shown(project.root)}; accepted: {_IN_SOURCE}")
@@ -114,7 +90,8 @@ def check_project(variables: Mapping[str, Any], interfaces: Collection[str]) -> 
         raise DataError(f"app_python: got {shown(project.python)}; accepted: python3.12, or a path")
     if not _MODULE.fullmatch(project.settings_module):
         raise DataError(
-            f"app_settings_module: got {shown(project.settings_module)}; accepted: a module, such as "
+            f"app_settings_module: got {shown(project.settings_module)}; "
+            "accepted: a module, such as "
             "mysite.settings.production"
         )
     for interface in interfaces:
@@ -224,7 +201,8 @@ def _check_modules(project: Project, names: Collection[str], interfaces: Collect
         path = PurePosixPath(project.root, *module.split("."))
         if f"{path}.py" not in names and f"{path}/__init__.py" not in names:
             raise DataError(
-                f"{variable}: got the module {shown(module)}, and the project has no {path}.py; modules "
+                f"{variable}: got the module {shown(module)}, and the project has no {path}.py; "
+                "modules "
                 f"are looked for in app_root ({project.root or 'app_source'}), and files that git "
                 "ignores are not deployed"
             )

@@ -51,8 +51,12 @@ def requested_variant(variables: Mapping[str, Any], cores: int) -> Variant | Non
     """
     if ENDPOINTS in variables:
         # What proves a release is asked for at its end, when the host has changed already.
-        names = (plain(variables.get(name), name) for name in ("service_endpoints", "bench_endpoints"))
-        _proofs(check_endpoints(variables[ENDPOINTS]), *names)
+        named, measured = "service_endpoints", "bench_endpoints"
+        _proofs(
+            check_endpoints(variables[ENDPOINTS]),
+            plain(variables.get(named), named),
+            plain(variables.get(measured), measured),
+        )
     given = {
         name: str(plain(variables.get(name), name) or "")
         for name in ("server", "interface", "proxy", "profile", "label")
@@ -60,7 +64,9 @@ def requested_variant(variables: Mapping[str, Any], cores: int) -> Variant | Non
     if not given["server"]:
         for name in ("interface", "profile", "label"):
             if given[name]:
-                raise DataError(f"{name}: got {shown(given[name])} without a server; add -e server=…")
+                raise DataError(
+                    f"{name}: got {shown(given[name])} without a server; add -e server=…"
+                )
         return None
     catalogue, profiles = plain(variables[CATALOGUE]), plain(variables[PROFILES])
     server = _one_of("server", given["server"], catalogue)

@@ -25,6 +25,7 @@ from collect.model import (
     load_decision,
     load_plan,
     load_trial,
+    read_bounded,
 )
 from collect.sums import SUMS, digest, folder_problems
 
@@ -44,6 +45,10 @@ MISSED = "missed.jsonl"
 TRIALS = "trials"
 TRIAL = "trial.json"
 WRK_TEXT = "wrk.txt"
+_MAX_WRK_BYTES = 64 * 1024
+"""Of what wrk printed, which is half a KiB; more is not shown."""
+_MAX_EXTRA_BYTES = 4 * 2**20
+"""Of host.json and effective.json, which have a few KB."""
 EFFECTIVE = "effective.json"
 # Of some fifty packages those that a figure may hang on.
 _SHOWN_PACKAGES = frozenset({
@@ -88,7 +93,7 @@ class StoredTrial:
     def commands(self) -> Commands:
         """Return the command lines of `effective.json`; none where it cannot be read."""
         try:
-            data = json.loads((self.folder / EFFECTIVE).read_text(encoding="utf-8"))
+            data = json.loads(read_bounded(self.folder / EFFECTIVE, _MAX_EXTRA_BYTES))
         except (OSError, ValueError, RecursionError):
             return Commands()
         if not isinstance(data, dict):
@@ -102,7 +107,8 @@ class StoredTrial:
     def wrk_text(self) -> str | None:
         """Return what wrk printed, as it stands; None where there is no such file."""
         try:
-            return (self.folder / WRK_TEXT).read_text(encoding="utf-8", errors="replace")
+            with (self.folder / WRK_TEXT).open("rb") as file:
+                return file.read(_MAX_WRK_BYTES).decode("utf-8", "replace")
         except OSError:
             return None
 
@@ -332,7 +338,7 @@ def _load_facts(path: Path) -> HostFacts:
     if not path.exists():
         return HostFacts()
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_bounded(path, _MAX_EXTRA_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); was the copy cut off?") from error
     if not isinstance(data, dict):

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from collect.checkout import REF
 from collect.errors import DataError, shown
-from collect.inputs import check_folder_name, check_whole
-from collect.project import check_environment
+from collect.inputs import check_environment, check_folder_name, check_whole
 from collect.variants import ENVIRONMENT_NAME, is_systemd_text, plain
 
 if TYPE_CHECKING:
@@ -165,10 +164,16 @@ _FOLDER_NAME = Rule(
     _is_run_id,
 )
 _MIRROR_RULE = _or_empty(
-    _text(_MIRROR, "an address such as http://mirrors.example.com, above debian/ or ubuntu/", secret=True)
+    _text(
+        _MIRROR,
+        "an address such as http://mirrors.example.com, above debian/ or ubuntu/",
+        secret=True,
+    )
 )
 _INDEX_RULE = _or_empty(_text(_ADDRESS, "an address such as https://pypi.org/simple", secret=True))
-_PASSWORD = Rule("one line of text", lambda v: _is_printable(v) and len(str(v)) <= _MAX_PATH, True)
+_PASSWORD = Rule(
+    "one line of text", lambda v: _is_printable(v) and len(str(v)) <= _MAX_PATH, is_secret=True
+)
 _ANY_LINE = Rule("one line of text", _is_printable)
 
 RULES: dict[str, Rule] = {

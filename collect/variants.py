@@ -78,7 +78,9 @@ def _is_word(value: object) -> bool:
 
 
 _MODULE_NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
-ENTRY_POINT = re.compile(rf"(?=.{{3,300}}$)(?P<module>{_MODULE_NAME}):(?P<name>{_MODULE_NAME})", re.ASCII)
+ENTRY_POINT = re.compile(
+    rf"(?=.{{3,300}}$)(?P<module>{_MODULE_NAME}):(?P<name>{_MODULE_NAME})", re.ASCII
+)
 
 
 def _is_entry_point(value: object) -> bool:
@@ -208,7 +210,9 @@ def expand_variants(
     known = _profiles(profiles, servers)
     selected = _selected(selected_profiles, known)
     if isinstance(cores, bool) or not isinstance(cores, int) or not 1 <= cores <= MAX_CORES:
-        raise DataError(f"cores: got {shown(cores)}; accepted: a whole number from 1 to {MAX_CORES}")
+        raise DataError(
+            f"cores: got {shown(cores)}; accepted: a whole number from 1 to {MAX_CORES}"
+        )
     own = decode(tuple[MatrixEntry, ...], plain(matrix or [], MATRIX), MATRIX)
     _check_entries(own, MATRIX, known)
     seen: dict[str, str] = {}
@@ -252,7 +256,7 @@ class _Copy:
         self._where = where
         self._count = 0
 
-    def of(self, value: object, depth: int) -> Any:  # noqa: ANN401, PLR0911 - a return a type
+    def of(self, value: object, depth: int) -> Any:  # noqa: ANN401 - a return a type
         self._count += 1
         if self._count > _MAX_VALUES or depth > _MAX_DEPTH:
             raise DataError(
@@ -304,7 +308,9 @@ def _profiles(data: object, servers: Mapping[str, CatalogueEntry]) -> dict[str, 
         _check_entries(profile.matrix, f"{where}.matrix", profiles)
         for target, knobs in profile.servers.items():
             if target not in targets:
-                raise DataError(f"{where}.servers: got {shown(target)}; accepted: {', '.join(targets)}")
+                raise DataError(
+                    f"{where}.servers: got {shown(target)}; accepted: {', '.join(targets)}"
+                )
             _check_knobs(knobs, f"{where}.servers.{target}")
     return profiles
 
@@ -318,7 +324,8 @@ def _check_entries(entries: Sequence[MatrixEntry], where: str, profiles: Iterabl
             _check_name(entry.label, f"{place}.label")
             if entry.label in taken:
                 raise DataError(
-                    f"{place}.label: got {shown(entry.label)}, which means something else in an id; "
+                    f"{place}.label: got {shown(entry.label)}, which means something else in an "
+                    "id; "
                     f"accepted: any other name than {', '.join(taken)}"
                 )
         elif entry.knobs:
@@ -347,7 +354,9 @@ def _selected(data: object, known: Mapping[str, Profile]) -> tuple[str, ...]:
         if name not in known:
             raise DataError(f"{SELECTED}[{index}]: got {shown(name)}; accepted: {', '.join(known)}")
         if name in selected[:index]:
-            raise DataError(f"{SELECTED}[{index}]: got {shown(name)} twice; accepted: each name once")
+            raise DataError(
+                f"{SELECTED}[{index}]: got {shown(name)} twice; accepted: each name once"
+            )
     return selected
 
 
@@ -360,11 +369,14 @@ def _variant(
 ) -> Variant:
     profile_name, profile = named_profile
     if entry.server not in servers:
-        raise DataError(f"{place}.server: got {shown(entry.server)}; accepted: {', '.join(servers)}")
+        raise DataError(
+            f"{place}.server: got {shown(entry.server)}; accepted: {', '.join(servers)}"
+        )
     known = servers[entry.server]
     if entry.interface not in known.interfaces:
         raise DataError(
-            f"{place}.interface: got {shown(entry.interface)}, which {entry.server} does not speak; "
+            f"{place}.interface: got {shown(entry.interface)}, which {entry.server} does not "
+            "speak; "
             f"accepted: {', '.join(known.interfaces)}"
         )
     pair = f"{entry.server}-{entry.interface}"
@@ -442,7 +454,8 @@ def check_variant(variant: Variant, catalogue: object) -> None:
 def _check_name(name: str, where: str) -> None:
     if not SAFE_ID.fullmatch(name) or len(name) > MAX_NAME:
         raise DataError(
-            f"{where}: got {shown(name)}; accepted: names of a-z and 0-9, joined by single hyphens, "
+            f"{where}: got {shown(name)}; accepted: names of a-z and 0-9, joined by single "
+            "hyphens, "
             f"up to {MAX_NAME} characters"
         )
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 BODY_LIMIT_BYTES = 1024 * 1024
 REGEX_LIMIT_S = 2.0
 REGEX_LIMIT_CHARS = 128 * 1024
-"""Of a body. A step of the matching reads all of it, and takes memory for what it may go back to."""
+"""Of a body. A step of the matching reads all of it, and takes memory for what it may go back "
+"to."""
 _EXCERPT = 120
 
 

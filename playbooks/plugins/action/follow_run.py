@@ -22,8 +22,8 @@ from ansible.utils.display import Display
 
 from collect.decode import decode, encode
 from collect.errors import DataError
+from collect.foreign import one_line
 from collect.model import Progress
-from collect.report.text import one_line
 
 INTERVAL_S = 2.0
 # A slow VM whose network is away for a while still works on; after this long somebody should know.

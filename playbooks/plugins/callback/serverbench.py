@@ -14,7 +14,7 @@ from ansible import constants
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
-from collect.report.text import clean
+from collect.foreign import clean
 
 DOCUMENTATION = """
     name: serverbench
