@@ -18,7 +18,7 @@ from typing import IO
 
 from collect.errors import DataError, shown
 from collect.model import load_plan, load_trial
-from collect.store import PLAN, SUMS, TRIAL, TRIALS, verify_trial
+from collect.store import PLAN, SUMS, TRIAL, TRIALS, check_plan, verify_trial
 
 MAX_BYTES = 2 * 2**30
 """A trial's folder is well below 1 MB; a run of a thousand trials stays below this."""
@@ -166,7 +166,7 @@ def _check_room(archive: Path, left: int) -> None:
 def _merge(archive: Path, incoming: Path, destination: Path) -> Unpacked:
     if not (incoming / PLAN).is_file():
         raise DataError(f"{archive}: holds no {PLAN}; accepted: what the host runner packed")
-    load_plan(incoming / PLAN)
+    check_plan(load_plan(incoming / PLAN), f"{archive}: {PLAN}")
     _check_lasting(archive, incoming, destination)
     added, kept = [], []
     trials = incoming / TRIALS

@@ -22,7 +22,7 @@ _HAS_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # user@host:path, which ssh takes; a Windows drive has one letter and no @.
 _SCP_LIKE = re.compile(r"[^/@:\s]+@[^/:\s]+:")
 # What git-check-ref-format accepts and more, but nothing that reads as an option or a refspec.
-REF = re.compile(r"[A-Za-z0-9_@][^\s:~^?*\[\\]*")
+REF = re.compile(r"[A-Za-z0-9_@][^\s:~^?*\[\\\x00-\x1f\x7f]{0,249}")
 _COMMIT = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 _WHOLE_COMMIT_DIGITS = 40
 

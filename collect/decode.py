@@ -100,6 +100,12 @@ def _decode_scalar(kind: type, data: object, where: str) -> object:
         isinstance(data, bool) and kind is not bool
     ):
         raise DataError(f"{where}: got {shown(data)} ({_name(data)}); accepted: {kind.__name__}")
+    if isinstance(data, str) and not data.isascii():
+        try:
+            data.encode()
+        except UnicodeEncodeError as error:
+            half = ascii(data[error.start])
+            raise DataError(f"{where}: holds {half}, half a character; accepted: text") from None
     if isinstance(data, int) and abs(data) > MAX_WHOLE:
         raise DataError(f"{where}: got a number too large; accepted: {kind.__name__} below 2^63")
     if isinstance(data, float) and not math.isfinite(data):

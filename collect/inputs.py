@@ -111,10 +111,7 @@ def _check_request(endpoint: Endpoint, where: str) -> None:
         raise DataError(f"{where}.method: got {shown(endpoint.method)}; accepted: GET, POST, …")
     _check_headers(endpoint.headers, f"{where}.headers")
     if endpoint.body is not None:
-        try:
-            size = len(endpoint.body.encode())
-        except UnicodeEncodeError as error:
-            raise DataError(f"{where}.body: {not_text(error)}; accepted: text") from None
+        size = len(endpoint.body.encode())
         if size > _MAX_BODY_BYTES:
             raise DataError(
                 f"{where}.body: got {size:,} bytes; accepted: up to {_MAX_BODY_BYTES:,}"
@@ -143,11 +140,6 @@ def _check_headers(headers: Mapping[str, str], where: str) -> None:
             raise DataError(
                 f"{where}.{name}: got {len(value):,} characters; accepted: up to {_MAX_PATH:,}"
             )
-
-
-def not_text(error: UnicodeEncodeError) -> str:
-    """Say which character of a text cannot be written as UTF-8, without the text around it."""
-    return f"holds {error.object[error.start]!a}, which is half a character"
 
 
 def _check_expectation(endpoint: Endpoint, where: str) -> None:

@@ -148,7 +148,8 @@ def _sample_of(operation: Any, argument: Any, choice: int) -> str:  # noqa: ANN4
     if operation in _REPEATS:
         least, _most, body = argument
         # What need not be there is there in the other texts.
-        return _sample(list(body), choice) * min(max(least, int(choice > 0)), _MAX_REPEATS)
+        times: int = min(max(least, int(choice > 0)), _MAX_REPEATS)
+        return _sample(list(body), choice) * times
     if operation in {sre.SUBPATTERN, sre.BRANCH}:
         parts = _parts(operation, argument)
         return _sample(parts[choice % len(parts)], choice)

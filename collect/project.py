@@ -23,6 +23,7 @@ from collect.decode import decode
 from collect.errors import DataError, ServerbenchError, shown
 from collect.pack import Entry, pack_release, read_project
 from collect.requirements import read_requirements
+from collect.variables import FOLDER, IN_SOURCE
 from collect.variants import ENTRY_POINT, plain
 
 if TYPE_CHECKING:
@@ -32,11 +33,8 @@ OWN_FOLDER = ".serverbench"
 """Of a release: what the kit adds to the project's own files."""
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
-# It stands in unit files and their command lines, whose quoting each server reads in its own way.
-_FOLDER = re.compile(r"[\w.@+=,:/-]{0,500}")
 _PROGRAM = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./+-]{0,199}")
 _MANAGE_PY = re.compile(r"(?:^|\s)((?:[\w.-]+/)*manage\.py)(?=\s|$)")
-_IN_SOURCE = "a folder inside app_source, such as src, without spaces or quotes; empty for itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +82,8 @@ def check_project(variables: Mapping[str, Any], interfaces: Collection[str]) -> 
     if project.ref and not REF.fullmatch(project.ref):
         raise DataError(f"app_ref: got {shown(project.ref)}; accepted: a branch, a tag or a commit")
     root = PurePosixPath(project.root)
-    if root.is_absolute() or ".." in root.parts or not _FOLDER.fullmatch(project.root):
-        raise DataError(f"app_root: got {shown(project.root)}; accepted: {_IN_SOURCE}")
+    if root.is_absolute() or ".." in root.parts or not FOLDER.fullmatch(project.root):
+        raise DataError(f"app_root: got {shown(project.root)}; accepted: {IN_SOURCE}")
     if not _PROGRAM.fullmatch(project.python):
         raise DataError(f"app_python: got {shown(project.python)}; accepted: python3.12, or a path")
     if not _MODULE.fullmatch(project.settings_module):
@@ -182,7 +180,7 @@ def _check_files(project: Project, names: Collection[str], folder: Path) -> None
     if root.parts and not any(name.startswith(f"{root}/") for name in names):
         raise DataError(
             f"app_root: got {shown(project.root)}, which is no folder in {folder}; "
-            f"accepted: {_IN_SOURCE}"
+            f"accepted: {IN_SOURCE}"
         )
     for index, command in enumerate(project.setup_commands):
         for wanted in _MANAGE_PY.findall(command):

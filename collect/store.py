@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from collect.attempts import split_attempt
-from collect.errors import DataError
+from collect.errors import DataError, shown
 from collect.model import (
     Decision,
     Plan,
@@ -50,6 +50,11 @@ _MAX_WRK_BYTES = 64 * 1024
 _MAX_EXTRA_BYTES = 4 * 2**20
 """Of host.json and effective.json, which have a few KB."""
 EFFECTIVE = "effective.json"
+_MOST_BLOCKS = 10_000
+_MOST = 10**9
+_LEAST_S = 0.001
+_ALMOST_ALL = 0.999
+_EARLIEST, _LATEST = 1970, 9998
 # Of some fifty packages those that a figure may hang on.
 _SHOWN_PACKAGES = frozenset({
     "django", "django-ninja", "pyuwsgi", "gunicorn", "granian", "uvicorn", "uvicorn-worker",
@@ -211,8 +216,61 @@ def verify_trial(folder: Path, where: str | None = None) -> None:
         raise DataError(problem)
 
 
+def check_plan(plan: Plan, where: str) -> None:
+    """Raise `DataError` unless a plan that was read holds together; `where` names its file.
+
+    A host may have written it: what is shown and reckoned from it has to make sense. Bounds that
+    only say what is wise are those of `collect.inputs`, and are not asked of runs of before.
+    """
+    variants, endpoints = ({one.id for one in plan.variants}, {one.name for one in plan.endpoints})
+    if len(variants) != len(plan.variants) or len(endpoints) != len(plan.endpoints):
+        raise DataError(f"{where}: a variant or an endpoint stands there twice")
+    for trial in plan.trials:
+        if trial.variant not in variants or trial.endpoint not in endpoints:
+            raise DataError(
+                f"{where}: trial {shown(trial.id)} is of a variant or an endpoint that is not there"
+            )
+    if len({trial.id for trial in plan.trials}) != len(plan.trials):
+        raise DataError(f"{where}: a trial stands there twice")
+    check_moment(plan.created_at, f"{where}: created_at")
+    load, timing, stopping = plan.load, plan.timing, plan.stopping
+    for name, value, least, most in (
+        ("blocks", plan.blocks, 1, _MOST_BLOCKS),
+        ("stopping.min_blocks", stopping.min_blocks, 0, _MOST_BLOCKS),
+        ("stopping.reruns_per_block", stopping.reruns_per_block, 0, _MOST),
+        ("stopping.gap", stopping.gap or 0.5, 0, _ALMOST_ALL),
+        ("stopping.time_budget_s", stopping.time_budget_s or 0, 0, _MOST),
+        ("port", plan.port, 1, 65535),
+        ("load.threads", load.threads, 1, _MOST),
+        ("load.connections", load.connections, 1, _MOST),
+        ("load.duration_s", load.duration_s, _LEAST_S, _MOST),
+        ("load.warmup_s", load.warmup_s, 0, _MOST),
+        ("load.timeout_s", load.timeout_s, 0, _MOST),
+        ("timing.ready_timeout_s", timing.ready_timeout_s, 0, _MOST),
+        ("timing.stop_timeout_s", timing.stop_timeout_s, 0, _MOST),
+        ("timing.sample_interval_s", timing.sample_interval_s, _LEAST_S, _MOST),
+        *(
+            (f"trials[{index}].block", trial.block, 1, plan.blocks)
+            for index, trial in enumerate(plan.trials)
+        ),
+    ):
+        if not least <= value <= most:
+            raise DataError(f"{where}: {name}: got {value}; accepted: {least} to {most}")
+
+
+def check_moment(text: str, where: str) -> None:
+    """Raise `DataError` unless `text` is a date of ISO 8601 that a clock of ours could have had."""
+    try:
+        if _EARLIEST <= datetime.fromisoformat(text).year <= _LATEST:
+            return
+    except ValueError:
+        pass
+    raise DataError(f"{where}: got {shown(text)}; accepted: an ISO 8601 date")
+
+
 def _load_host(folder: Path) -> HostRun:
     plan = load_plan(folder / PLAN)
+    check_plan(plan, str(folder / PLAN))
     by_id: dict[str, StoredTrial] = {}
     trials = folder / TRIALS
     for path in sorted(trials.iterdir()) if trials.is_dir() else []:
@@ -320,6 +378,8 @@ def _blocks(plan: Plan, decision: Decision | None) -> int:
 
 
 def _check_belongs(stored: StoredTrial, plan: Plan) -> None:
+    for name in ("started_at", "ended_at"):
+        check_moment(getattr(stored.trial, name), f"{stored.folder / TRIAL}: {name}")
     planned_id, attempt = split_attempt(stored.trial.trial_id)
     planned = next(trial for trial in plan.trials if trial.id == planned_id)
     for name, got, wanted in (

@@ -20,6 +20,9 @@ from collect.variants import ENVIRONMENT_NAME, is_systemd_text, plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+# It stands in unit files and their command lines, whose quoting each server reads in its own way.
+FOLDER = re.compile(r"[A-Za-z0-9._@+=,:/-]{0,500}")
+IN_SOURCE = "a folder inside app_source, such as src, without spaces or quotes; empty for itself"
 _MAX_ITEMS = 500
 _MAX_PATH = 1000
 # Neither spaces nor anything that means something to a shell, to systemd, nginx or Caddy.
@@ -188,6 +191,7 @@ RULES: dict[str, Rule] = {
     "bench_run_id": _FOLDER_NAME,
     "bench_results_dir": _LOCAL_PATH,
     "app_ref": _or_empty(_text(REF, "a branch, a tag or a commit")),
+    "app_root": _text(FOLDER, IN_SOURCE),
     "app_packages": _PACKAGES,
     "app_generated_secrets": _list_of(
         _text(ENVIRONMENT_NAME, "a name of letters, digits and underscores")

@@ -29,7 +29,7 @@ LAYERS = [
     ["schedule"],
     ["plan", "request", "follow"],
     ["inputs", "twin", "ladder"],
-    ["variants", "patterns"],
+    ["variants", "patterns", "documents"],
     ["checks", "decide"],
     ["activation"],
     ["model"],
