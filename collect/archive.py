@@ -82,7 +82,11 @@ def unpack(archive: Path, destination: Path) -> Unpacked:
         with tempfile.TemporaryDirectory(prefix=".incoming-", dir=destination) as staging:
             incoming = Path(staging)
             _extract(archive, incoming)
-            return _merge(archive, incoming, destination)
+            try:
+                return _merge(archive, incoming, destination)
+            except DataError as error:
+                # It is gone before anybody can look at it there.
+                raise DataError(str(error).replace(f"{incoming}/", f"{archive}: ")) from error
     except OSError as error:
         raise DataError(f"{archive}: cannot be unpacked into {destination}: {error}") from error
 
