@@ -660,3 +660,34 @@ def test_a_command_refuses_it_in_its_own_words(command, tripwire, inventory):
     assert bomb_words in said
     assert "Traceback" not in said
     assert not log.exists(), log.read_text()
+
+
+PLAY = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars: {ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+  tasks:
+    - name: Write
+      ansible.builtin.copy: {content: "{{ said }}", dest: "{{ folder }}/a", mode: "0600"}
+    - name: Say
+      ansible.builtin.command: {argv: [printf, "%s", "{{ said }}"]}
+      register: answer
+      changed_when: false
+    - name: Fail
+      ansible.builtin.fail: {msg: "{{ answer.stdout }}"}
+"""
+
+
+def test_what_a_host_says_to_ansible_acts_on_no_terminal(tmp_path):
+    play = tmp_path / "play.yml"
+    play.write_text(PLAY)
+    said = {"said": "\x1b]0;owned\x07\x1b[2J\x9b31m", "folder": str(tmp_path)}
+    status, lines, output = playbook(
+        str(play), "localhost,", {"ANSIBLE_NOCOLOR": "1"}, "--diff", "-e", json.dumps(said)
+    )
+    assert status != 0
+    assert ["owned" in one for one in lines] == [True]
+    # In the difference too.
+    assert output.count("owned") >= 2
+    assert not {"\x1b", "\x07", "\x9b"} & set(output)

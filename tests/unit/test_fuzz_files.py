@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import random
 import tarfile
 from pathlib import Path
@@ -25,6 +26,8 @@ from collect.model import load_decision, load_plan, load_trial
 from collect.parse import decode_text, parse_outputs
 from collect.report.parsed import ParsedOutput, render_parsed_json, render_parsed_table
 
+# `make fuzz` asks for more; without, each test takes a few seconds.
+EXAMPLES = int(os.environ.get("SERVERBENCH_FUZZ_EXAMPLES", "150"))
 PLAN = factory.plan(
     blocks=1, variants=factory.variants(factory.PAIRS[1:2]), endpoints=factory.ENDPOINTS[:1]
 )
@@ -57,7 +60,7 @@ def edited(data, edits):
     return bytes(new)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(edits=EDITS, name=st.sampled_from(["plan.json", "trial.json", "decision.json"]))
 def test_any_file_of_a_run_loads_or_is_refused_by_its_name(edits, name):
     load = {"plan.json": load_plan, "trial.json": load_trial, "decision.json": load_decision}[name]
@@ -73,7 +76,7 @@ def test_any_file_of_a_run_loads_or_is_refused_by_its_name(edits, name):
             assert str(error).startswith(str(path))  # noqa: PT017 - some are fine
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(edits=EDITS, where=st.sampled_from(["tar", "gzip"]))
 def test_any_archive_is_unpacked_or_refused_and_stays_in_its_folder(edits, where):
     data = gzip.compress(edited(TAR, edits), 1)
@@ -146,7 +149,7 @@ def test_a_bomb_is_refused_while_it_is_small(tmp_path):
         unpack(archive, tmp_path / "results")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(edits=EDITS, path=st.sampled_from(TEXTS))
 def test_any_text_is_parsed_judged_and_shown(edits, path):
     try:

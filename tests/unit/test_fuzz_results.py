@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +27,8 @@ from collect.report.single import find_trial, single_parts
 from collect.store import load_run
 from collect.verify import verify_run
 
+# `make fuzz` asks for more; without, it takes ten seconds.
+EXAMPLES = int(os.environ.get("SERVERBENCH_FUZZ_EXAMPLES", "100"))
 PLAN = factory.plan(
     blocks=2, variants=factory.variants(factory.PAIRS[1:3]), endpoints=factory.ENDPOINTS[:1]
 )
@@ -107,7 +110,7 @@ def read_all(run):
     verify_run(run)
 
 
-@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(WHERE), NASTY), min_size=1, max_size=3))
 def test_any_value_anywhere_is_read_or_refused(changes):
     files = dict(FILES)
