@@ -233,6 +233,12 @@ def check_plan(plan: Plan, where: str) -> None:
     if len({trial.id for trial in plan.trials}) != len(plan.trials):
         raise DataError(f"{where}: a trial stands there twice")
     check_moment(plan.created_at, f"{where}: created_at")
+    for index, window in enumerate(plan.windows):
+        for name in ("starts_at", "ends_at"):
+            place = f"{where}: windows[{index}].{name}"
+            check_moment(getattr(window, name), place, with_offset=True)
+        if not 1 <= window.first_block <= window.last_block <= plan.blocks:
+            raise DataError(f"{where}: windows[{index}] has blocks that the plan has not")
     load, timing, stopping = plan.load, plan.timing, plan.stopping
     for name, value, least, most in (
         ("blocks", plan.blocks, 1, _MOST_BLOCKS),
@@ -258,14 +264,16 @@ def check_plan(plan: Plan, where: str) -> None:
             raise DataError(f"{where}: {name}: got {value}; accepted: {least} to {most}")
 
 
-def check_moment(text: str, where: str) -> None:
+def check_moment(text: str, where: str, *, with_offset: bool = False) -> None:
     """Raise `DataError` unless `text` is a date of ISO 8601 that a clock of ours could have had."""
     try:
-        if _EARLIEST <= datetime.fromisoformat(text).year <= _LATEST:
+        moment = datetime.fromisoformat(text)
+        if _EARLIEST <= moment.year <= _LATEST and (moment.tzinfo or not with_offset):
             return
     except ValueError:
         pass
-    raise DataError(f"{where}: got {shown(text)}; accepted: an ISO 8601 date")
+    offset = " with its offset from UTC" if with_offset else ""
+    raise DataError(f"{where}: got {shown(text)}; accepted: an ISO 8601 date{offset}")
 
 
 def _load_host(folder: Path) -> HostRun:
@@ -329,8 +337,9 @@ def _window_states(
         return ()
     missed = _missed(folder / MISSED)
     ended = [datetime.fromisoformat(stored.trial.ended_at) for stored in found.values()]
-    with contextlib.suppress(DataError, OSError, ValueError):
-        progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+    with contextlib.suppress(DataError, OSError, ValueError, RecursionError, KeyError, TypeError):
+        progress = json.loads(read_bounded(folder / PROGRESS, _MAX_EXTRA_BYTES))
+        check_moment(progress["updated_at"], PROGRESS, with_offset=True)
         ended.append(datetime.fromisoformat(progress["updated_at"]))
     latest = max(ended, default=datetime.fromtimestamp(0, timezone.utc))
     lacking = {trial.block for trial in plan.trials if trial.id not in found}
@@ -351,8 +360,8 @@ def _missed(path: Path) -> dict[str, str]:
     """Read why windows were missed, by when they were to open; the last word on each."""
     found = {}
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        lines = read_bounded(path, _MAX_EXTRA_BYTES).splitlines()
+    except (OSError, ValueError):
         return {}
     for line in lines:
         # A line that was cut off says nothing, and harms nothing.
@@ -379,7 +388,8 @@ def _blocks(plan: Plan, decision: Decision | None) -> int:
 
 def _check_belongs(stored: StoredTrial, plan: Plan) -> None:
     for name in ("started_at", "ended_at"):
-        check_moment(getattr(stored.trial, name), f"{stored.folder / TRIAL}: {name}")
+        where = f"{stored.folder / TRIAL}: {name}"
+        check_moment(getattr(stored.trial, name), where, with_offset=True)
     planned_id, attempt = split_attempt(stored.trial.trial_id)
     planned = next(trial for trial in plan.trials if trial.id == planned_id)
     for name, got, wanted in (

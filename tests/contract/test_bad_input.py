@@ -12,6 +12,7 @@ import os
 import shlex
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from collect.inputs import check_environment
 from collect.plan import plan_from_variables
 from collect.project import check_project
 from collect.request import requested_variant
+from collect.schedule import plan_schedule
 from collect.variables import check_variables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,10 +46,13 @@ KNOWN = {
     "app_pip_index_url": "",
     "server_home_dir": "/opt/serverbench/current",
     "bench_matrix": [{"server": "granian", "interface": "wsgi", "proxy": "nginx"}],
+    "bench_blocks": 1,
 }
 # Derived of others, where a host or a role is deployed.
 for _name in (
+    "bench_variables",
     "bench_plan",
+    "schedule_plan",
     "service_requested",
     "app_interfaces",
     "server_bind",
@@ -65,6 +70,9 @@ def check_everything(variables):
     plan_from_variables(variables, host=host, cores=2, created_at=CREATED_AT)
     check_environment(variables["app_environment"])
     check_project(variables, ["wsgi", "asgi"])
+    if variables["schedule_times"]:
+        now = datetime.fromisoformat(CREATED_AT)
+        plan_schedule(variables, host=host, cores=2, zone="UTC", now=now)
 
 
 def refusal(changes):
@@ -296,6 +304,14 @@ WRONG = {
     "service-wait": ({"service_ready_timeout_s": 0}, "service_ready_timeout_s: got 0; accepted: a"),
     "service-port": ({"service_candidate_port": 70000}, "service_candidate_port: got 70000; accep"),
     "releases-none": ({"app_releases_kept": 0}, "app_releases_kept: got 0; accepted: a whole numb"),
+    # -- the schedule --
+    "times-number": ({"schedule_times": [900]}, "schedule_times: "),
+    "times-late": ({"schedule_times": ["25:00"]}, "schedule_times[0]: got '25:00'; ac"),
+    "times-twice": ({"schedule_times": ["04:00", "04:00"]}, "schedule_times[1]: got "),
+    "days-none": ({"schedule_times": ["04:00"], "schedule_days": 0}, "schedule_days: got 0; acc"),
+    "days-many": (
+        {"schedule_times": ["04:00"], "schedule_days": 60, "schedule_blocks": 50}, "schedule_days:"
+    ),
     # -- the proxy --
     "proxy-port": ({"proxy_port": 0}, "proxy_port: got 0; accepted: a whole number from 1 to 6553"),
     "proxy-port-text": ({"proxy_port": "http"}, "proxy_port: got 'http'; accepted: a whole number"),
@@ -395,9 +411,9 @@ PLACES = {
     **{
         name: as_item(name)
         for name in (
-            "app_packages", "app_generated_secrets", "app_interfaces", "base_packages",
-            "lab_host_nameservers", "server_environment_files", "service_endpoints",
-            "teardown_packages",
+            "schedule_times", "app_packages", "app_generated_secrets", "app_interfaces",
+            "base_packages", "lab_host_nameservers", "server_environment_files",
+            "service_endpoints", "teardown_packages",
         )
     },
 }  # fmt: skip
@@ -424,6 +440,7 @@ DATA = {
 }
 # Given by the playbooks to the roles they include, which wins over an inventory.
 GIVEN = {
+    "schedule_plan",
     "runner_plan", "server_application", "server_argv", "server_variant", "proxy_variant",
     "server_knobs.upstream",
 }  # fmt: skip

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,6 +33,11 @@ EXAMPLES = int(os.environ.get("SERVERBENCH_FUZZ_EXAMPLES", "100"))
 PLAN = factory.plan(
     blocks=2, variants=factory.variants(factory.PAIRS[1:3]), endpoints=factory.ENDPOINTS[:1]
 )
+WINDOWS = tuple(
+    Window(f"2026-01-31T0{hour}:00:00+00:00", f"2026-01-31T0{hour + 1}:00:00+00:00", block, block)
+    for block, hour in ((1, 2), (2, 4))
+)
+PLAN = replace(PLAN, windows=WINDOWS)
 PAIR = PairDecision("health", "gunicorn-wsgi", "granian-wsgi", 0.97, 0.9, 1.1, "open", 3)
 FILES = factory.host_files(
     PLAN, factory.noisy_trials(PLAN), Decision(3, PLAN.run_id, 2, "all_blocks", (PAIR,))
@@ -44,7 +50,7 @@ EXTRA = {
         "server_version": "1",
         "workers_seen": 2,
     },
-    "progress.json": {"schema_version": 3},
+    "progress.json": {"schema_version": 3, "updated_at": "2026-01-31T03:00:00+00:00"},
 }
 MENDABLE = EXTRA | {
     name: json.loads(text) for name, text in FILES.items() if name.endswith(".json")
