@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from collect.checkout import REF, fetch, folder_for, is_git_url, without_password
 from collect.decode import decode
 from collect.errors import DataError, ServerbenchError, shown
+from collect.foreign import clean
 from collect.pack import Entry, pack_release, read_project
 from collect.requirements import read_requirements
 from collect.variables import FOLDER, IN_SOURCE
@@ -218,7 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         project = check_project(variables, interfaces)
         result = pack_project(project, interfaces, options.build_dir, options.servers_dir)
     except ServerbenchError as error:
-        sys.stderr.write(f"{error}\n")
+        # A line break may stand in the name of a file.
+        sys.stderr.write(f"{' '.join(clean(str(error)).split())}\n")
         return 1
     except OSError as error:
         sys.stderr.write(f"app_source: {error.filename}: {error.strerror}\n")

@@ -291,3 +291,23 @@ def test_an_environment_file_keeps_lines_and_quotes():
     assert 'KEY="one \\"1\\"\n\\\\two $x %y\n"\n' in text
     assert "NUMBER=5\n" in text
     assert 'EMPTY=""\n' in text
+
+
+def test_systemd_takes_a_unit_full_of_nasty_values(home, tmp_path):
+    values = [
+        "100% %h %n", "$HOME ${x} $$", "\"both\" 'kinds'", "back\\slash\\", "  spaces  ",
+        "tab\there",
+        "# no comment", "; | & < > * ?", "größe \u202e \N{ROCKET}", "", "\x1b[31m\x7f",
+    ]  # fmt: skip
+    for server in VARS["server_catalogue"]:
+        pair = {"server": server, "interface": VARS["server_catalogue"][server]["interfaces"][0]}
+        (variant,) = variants("parity", [pair]).values()
+        variant["knobs"] = variant["knobs"] | {
+            "extra_arguments": values,
+            "environment": {f"NAME_{index}": value for index, value in enumerate(values)},
+        }
+        for name, text in unit_files(variant, server_home_dir=str(home)).items():
+            (tmp_path / name).write_text(text)
+    names = [str(path) for path in tmp_path.glob("serverbench-*")]
+    assert len(names) >= 6
+    assert verify(tmp_path, names) == []

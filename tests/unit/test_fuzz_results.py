@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collect.errors import ServerbenchError
-from collect.model import Decision, PairDecision
+from collect.model import Decision, PairDecision, Window
 from collect.report import (
     build_report,
     render_csv,
