@@ -151,9 +151,10 @@ def _is_host_path(value: object) -> bool:
 _HOST_PATH_RULE = Rule(
     "an absolute path of letters, digits and . _ @ + = , : / -, without ..", _is_host_path
 )
+# Ansible puts variables of the environment into a path here and leaves them there.
 _LOCAL_PATH = Rule(
-    "a path on this machine, on one line",
-    lambda v: _is_printable(v) and bool(v) and len(str(v)) <= _MAX_PATH,
+    "a path on this machine, on one line and without $",
+    lambda v: _is_printable(v) and 0 < len(str(v)) <= _MAX_PATH and "$" not in str(v),
 )
 _USER = _text(_NAME_OF_USER, "a user's name of a-z, 0-9, hyphen and underscore")
 _DATABASE = _text(_IDENTIFIER, "a name of a-z, 0-9 and underscore")

@@ -197,6 +197,7 @@ WRONG = {
     "run-id-up": ({"bench_run_id": "../../etc"}, "bench_run_id: got '../../etc'; accepted: up to"),
     "run-id-latest": ({"bench_run_id": "latest"}, "bench_run_id: got 'latest'; accepted: up to"),
     "run-id-number": ({"bench_run_id": 5}, "bench_run_id: got 5; accepted: up to 100 of"),
+    "results-dir-dollar": ({"bench_results_dir": "/a/$HOME"}, "bench_results_dir: got '/a/$HOME'"),
     "results-dir-line": ({"bench_results_dir": "a\nb"}, "bench_results_dir: got 'a\\nb'; accepte"),
     # -- the load --
     "load-text": ({"bench_load": "fast"}, "bench_load: got str; accepted: a mapping"),

@@ -121,7 +121,7 @@ def results(deployed, tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     (folder / "nasty/expected.json").write_text(json.dumps(EXPECTED))
-    kept = tmp_path_factory.mktemp("results") / "of 'today' & \"more\" $HOME"
+    kept = tmp_path_factory.mktemp("results") / "of 'today' & \"more\""
     variables = {
         "app_source": str(folder),
         "app_settings_module": "nasty.settings",
