@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
+from ansible.plugins.loader import filter_loader
 
 from collect.errors import DataError
 from collect.inputs import check_environment
@@ -709,3 +711,13 @@ def test_what_a_host_says_to_ansible_acts_on_no_terminal(tmp_path):
     # In the difference too.
     assert output.count("owned") >= 2
     assert not {"\x1b", "\x07", "\x9b"} & set(output)
+
+
+@pytest.mark.parametrize("cores", ["abc", "-1", "9" * 5000, "", None, "2; reboot"])
+def test_the_cores_that_a_host_says_it_has_are_a_number(cores):
+    """They become workers: `workers: per_core` is in every profile of the kit."""
+    plan = filter_loader.get("serverbench_plan").j2_function
+    with pytest.raises(
+        AnsibleFilterError, match=r"^cores: got .*; accepted: a whole number from 1"
+    ):
+        plan(KNOWN, "web1", cores)

@@ -9,15 +9,16 @@ from ansible.errors import AnsibleFilterError
 
 from collect.decode import decode, encode
 from collect.errors import DataError
+from collect.inputs import check_whole
 from collect.model import Variant
 from collect.request import make_activation, recorded_service, requested_variant
-from collect.variants import plain
+from collect.variants import MAX_CORES, plain
 
 
 def serverbench_requested(variables: dict[str, Any], cores: int | str) -> dict[str, Any] | None:
     """Return the variant that `-e server=…` asks for, as a dict; None without."""
     try:
-        variant = requested_variant(variables, int(cores))
+        variant = requested_variant(variables, check_whole(cores, "cores", 1, MAX_CORES))
     except DataError as error:
         raise AnsibleFilterError(str(error)) from None
     return None if variant is None else encode(variant)
