@@ -7,13 +7,14 @@ INVENTORY ?= inventory/lab
 ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help bench test test-fast test-vm lint lab-up lab-down lab-reset lab-ssh venv docs lock messages clean
+.PHONY: help bench test test-fast fuzz test-vm lint lab-up lab-down lab-reset lab-ssh venv docs lock messages clean
 
 help:
 	@echo 'make bench      bring up a lab host here, deploy six servers, measure and rank them'
 	@echo 'make test       every test, the lab hosts and a virtual machine included'
 	@echo 'make test-fast  the tests that need no lab host'
 	@echo 'make test-vm    its scenario on a virtual machine alone'
+	@echo 'make fuzz       what reads files and answers of hosts, fed with rubbish for minutes'
 	@echo 'make lint       ruff, mypy, yamllint, ansible-lint'
 	@echo 'make lab-up     the lab host alone; also lab-down, lab-reset, lab-ssh'
 	@echo 'make venv       what the commands need, in .venv, and nothing else'
@@ -32,6 +33,12 @@ test: $(VENV)/.dev test-packages lint
 
 test-fast: $(VENV)/.dev test-packages
 	$(BIN)/pytest -m 'not lab' $(PYTEST_ARGS)
+
+# With Hypothesis alone: the newest atheris has no wheels for Python 3.11, where all of this has to run.
+# Bounded by the number of examples, for a machine's speed decides what a time comes to.
+FUZZ_EXAMPLES ?= 5000
+fuzz: $(VENV)/.dev
+	SERVERBENCH_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q tests/unit/test_fuzz_files.py tests/unit/test_fuzz_results.py
 
 test-vm: $(VENV)/.dev
 	$(BIN)/pytest -m vm $(PYTEST_ARGS)

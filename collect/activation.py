@@ -80,7 +80,7 @@ def parse_service(text: str, where: str) -> Service:
     """Read the text of a `service.json`; `DataError` where it does not hold a service."""
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON ({error}); remove it and deploy the service") from error
     return decode(Service, data, where)
 

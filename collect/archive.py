@@ -16,19 +16,45 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from collect.errors import DataError
+from collect.errors import DataError, shown
 from collect.model import load_plan, load_trial
-from collect.store import PLAN, SUMS, TRIAL, TRIALS, verify_trial
+from collect.store import PLAN, SUMS, TRIAL, TRIALS, check_plan, verify_trial
 
 MAX_BYTES = 2 * 2**30
 """A trial's folder is well below 1 MB; a run of a thousand trials stays below this."""
 MAX_MEMBERS = 100_000
+MAX_FILE_BYTES = 256 * 2**20
+"""Of one file: the samples of a load of a day, two a second, take 70 MB."""
+MAX_HEADER_BYTES = 64 * 1024
+"""Of what may stand before a member, such as a long name; it is read into memory."""
 
 _CHUNK_BYTES = 1 << 20
 _NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,200}")
 _LASTING = re.compile(r"plan\.json|host(\.[0-9]+)?\.json")
 """Files at the top that never change; others (progress, decision) are replaced by newer ones."""
 _TRIAL_FILE_DEPTH = 3
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header is looked at before the library acts on it.
+
+    It would read as much into memory as the header says, take numbers for granted, and go backwards
+    for a negative size, for ever (CVE-2025-8194).
+    """
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size < 0:
+            raise tarfile.ReadError("a negative size")
+        if self.type not in _PLAIN_TYPES and self.size > MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        if member.size < 0:
+            # As an extended header has it, which wins.
+            raise tarfile.ReadError("a negative size")
+        return member
+
+
+_PLAIN_TYPES = (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +82,11 @@ def unpack(archive: Path, destination: Path) -> Unpacked:
         with tempfile.TemporaryDirectory(prefix=".incoming-", dir=destination) as staging:
             incoming = Path(staging)
             _extract(archive, incoming)
-            return _merge(archive, incoming, destination)
+            try:
+                return _merge(archive, incoming, destination)
+            except DataError as error:
+                # It is gone before anybody can look at it there.
+                raise DataError(str(error).replace(f"{incoming}/", f"{archive}: ")) from error
     except OSError as error:
         raise DataError(f"{archive}: cannot be unpacked into {destination}: {error}") from error
 
@@ -65,7 +95,7 @@ def _extract(archive: Path, staging: Path) -> None:
     left = MAX_BYTES
     try:
         with gzip.open(archive, "rb") as stream:
-            with tarfile.open(fileobj=stream, mode="r|") as tar:
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as tar:
                 for count, member in enumerate(tar, start=1):
                     if count > MAX_MEMBERS:
                         raise DataError(f"{archive}: more than {MAX_MEMBERS} members; refused")
@@ -75,7 +105,10 @@ def _extract(archive: Path, staging: Path) -> None:
             while chunk := stream.read(_CHUNK_BYTES):
                 left -= len(chunk)
                 _check_room(archive, left)
-    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+    # ValueError, OverflowError: numbers of extended headers, which the library takes for granted.
+    except (
+        EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, ValueError, OverflowError
+    ) as error:  # fmt: skip
         raise DataError(
             f"{archive}: cut off or damaged ({error}); nothing was unpacked, pull it again"
         ) from error
@@ -87,10 +120,15 @@ def _extract_member(
     """Write one member below `staging` and return its size."""
     parts = [part for part in member.name.split("/") if part not in {"", "."}]
     if member.name.startswith("/") or any(not _NAME.fullmatch(part) for part in parts):
-        raise DataError(f"{archive}: member {member.name!r}: unsafe name; refused")
+        raise DataError(f"{archive}: member {shown(member.name)}: unsafe name; refused")
+    if member.size > MAX_FILE_BYTES:
+        raise DataError(
+            f"{archive}: member {shown(member.name)}: larger than {MAX_FILE_BYTES // 2**20} MiB; "
+            "refused"
+        )
     if not (member.isreg() or member.isdir()) or member.issparse():
         raise DataError(
-            f"{archive}: member {member.name!r}: neither a regular file nor a folder; refused"
+            f"{archive}: member {shown(member.name)}: neither a regular file nor a folder; refused"
         )
     if any(part.startswith(".") for part in parts):
         _check_room(archive, left - member.size)
@@ -99,21 +137,23 @@ def _extract_member(
     in_trial = len(parts) == _TRIAL_FILE_DEPTH and parts[0] == TRIALS
     if member.isdir():
         if parts and (parts[0] != TRIALS or len(parts) >= _TRIAL_FILE_DEPTH):
-            raise DataError(f"{archive}: member {member.name!r}: unexpected folder; refused")
+            raise DataError(f"{archive}: member {shown(member.name)}: unexpected folder; refused")
         target.mkdir(parents=True, exist_ok=True)
         return 0
     if not in_trial and len(parts) != 1:
-        raise DataError(f"{archive}: member {member.name!r}: unexpected place; refused")
+        raise DataError(f"{archive}: member {shown(member.name)}: unexpected place; refused")
     _check_room(archive, left - member.size)
     source = tar.extractfile(member)
     if source is None:  # pragma: no cover - only for what is refused above
-        raise DataError(f"{archive}: member {member.name!r}: holds no data; refused")
+        raise DataError(f"{archive}: member {shown(member.name)}: holds no data; refused")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with target.open("xb") as file:
             _copy(source, file)
     except (FileExistsError, IsADirectoryError) as error:
-        raise DataError(f"{archive}: member {member.name!r} stands there twice; refused") from error
+        raise DataError(
+            f"{archive}: member {shown(member.name)} stands there twice; refused"
+        ) from error
     return member.size
 
 
@@ -130,7 +170,7 @@ def _check_room(archive: Path, left: int) -> None:
 def _merge(archive: Path, incoming: Path, destination: Path) -> Unpacked:
     if not (incoming / PLAN).is_file():
         raise DataError(f"{archive}: holds no {PLAN}; accepted: what the host runner packed")
-    load_plan(incoming / PLAN)
+    check_plan(load_plan(incoming / PLAN), f"{archive}: {PLAN}")
     _check_lasting(archive, incoming, destination)
     added, kept = [], []
     trials = incoming / TRIALS

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from collect.errors import DataError
+from collect.errors import DataError, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ _HAS_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # user@host:path, which ssh takes; a Windows drive has one letter and no @.
 _SCP_LIKE = re.compile(r"[^/@:\s]+@[^/:\s]+:")
 # What git-check-ref-format accepts and more, but nothing that reads as an option or a refspec.
-_REF = re.compile(r"[A-Za-z0-9_@][^\s:~^?*\[\\]*")
+REF = re.compile(r"[A-Za-z0-9_@][^\s:~^?*\[\\\x00-\x1f\x7f]{0,249}")
 _COMMIT = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 _WHOLE_COMMIT_DIGITS = 40
 
@@ -69,8 +69,8 @@ def fetch(url: str, ref: str, folder: Path) -> Checkout:
     """
     if shutil.which("git") is None:
         raise DataError("app_source: is a git URL, and this machine has no git: install git")
-    if ref and not _REF.fullmatch(ref):
-        raise DataError(f"app_ref: got {ref!r}; accepted: a branch, a tag or a commit")
+    if ref and not REF.fullmatch(ref):
+        raise DataError(f"app_ref: got {shown(ref)}; accepted: a branch, a tag or a commit")
     repository = _Repository(url, ref, folder)
     commit = repository.fetch()
     repository.check_out(commit)
@@ -155,7 +155,8 @@ class _Repository:
         url, wanted = without_password(self._url), self._ref or "the default branch"
         if self._ref and "couldn't find remote ref" in words:
             return DataError(
-                f"app_ref: got {self._ref!r}, which {url} does not have; accepted: a branch, a "
+                f"app_ref: got {shown(self._ref)}, which {url} does not have; "
+                "accepted: a branch, a "
                 f"tag or a commit of it (git said: {words})"
             )
         return DataError(f"app_source: cannot fetch {wanted} from {url}; git said: {words}")

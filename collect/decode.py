@@ -1,17 +1,23 @@
 """Turn parsed JSON into the frozen dataclasses of `collect.model`, and back.
 
 Standard library only: the host runner uses it too. Nothing that was read is trusted: a missing key,
-an unknown key or a value of the wrong type is a `DataError` that names where it stands.
+an unknown key, a value of the wrong type or a number that nobody can reckon with is a `DataError`
+that names where it stands.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from typing import Any, TypeVar
 
-from collect.errors import DataError
+from collect.errors import DataError, shown
+
+MAX_WHOLE = 2**63 - 1
+"""No count of the kit comes near it, and arithmetic with a larger one overflows a float."""
+_MAX_NAMED = 200
 
 T = TypeVar("T")
 
@@ -53,7 +59,9 @@ def _decode(kind: Any, data: object, where: str) -> object:  # noqa: ANN401 - a 
         return _decode(inner, data, where)
     if origin is typing.Literal:
         if data not in arguments:
-            raise DataError(f"{where}: got {data!r}; accepted: {', '.join(map(str, arguments))}")
+            raise DataError(
+                f"{where}: got {shown(data)}; accepted: {', '.join(map(str, arguments))}"
+            )
         return data
     if origin is tuple:
         if not isinstance(data, (list, tuple)):
@@ -74,7 +82,8 @@ def _decode_dataclass(kind: Any, data: object, where: str) -> object:  # noqa: A
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     if unknown := sorted(set(map(str, data)) - set(fields)):
-        raise DataError(f"{where}: unknown {', '.join(unknown)}; accepted: {', '.join(fields)}")
+        named = ", ".join(unknown)[:_MAX_NAMED]
+        raise DataError(f"{where}: unknown {named}; accepted: {', '.join(fields)}")
     values = {}
     for name, field in fields.items():
         if name in data:
@@ -85,14 +94,23 @@ def _decode_dataclass(kind: Any, data: object, where: str) -> object:  # noqa: A
 
 
 def _decode_scalar(kind: type, data: object, where: str) -> object:
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+    if isinstance(data, (dict, list)) or data is None:
+        raise DataError(f"{where}: got {_name(data)}; accepted: {kind.__name__}")
+    if not isinstance(data, (kind, int) if kind is float else kind) or (
+        isinstance(data, bool) and kind is not bool
+    ):
+        raise DataError(f"{where}: got {shown(data)} ({_name(data)}); accepted: {kind.__name__}")
+    if isinstance(data, str) and not data.isascii():
         try:
-            return float(data)
-        except OverflowError:
-            raise DataError(f"{where}: got a number too large; accepted: float") from None
-    if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
-        raise DataError(f"{where}: got {data!r} ({_name(data)}); accepted: {kind.__name__}")
-    return data
+            data.encode()
+        except UnicodeEncodeError as error:
+            half = ascii(data[error.start])
+            raise DataError(f"{where}: holds {half}, half a character; accepted: text") from None
+    if isinstance(data, int) and abs(data) > MAX_WHOLE:
+        raise DataError(f"{where}: got a number too large; accepted: {kind.__name__} below 2^63")
+    if isinstance(data, float) and not math.isfinite(data):
+        raise DataError(f"{where}: got {data}; accepted: a finite number")
+    return float(data) if kind is float and isinstance(data, int) else data
 
 
 def _name(value: object) -> str:

@@ -5,6 +5,7 @@ What a run demands is judged by the preflight role itself, in whose words it is 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,6 +21,8 @@ CORES_WANTED = 2
 _STEAL = 8
 """Place in the line `cpu` of /proc/stat, its name counted (proc(5))."""
 _MIB = 2**20
+_PORT = re.compile(r"port_[0-9]{1,5}")
+_CORES = re.compile(r"[0-9]{1,6}")
 # What Ansible puts before its reason.
 _TASK_FAILED = re.compile(r"^Task failed: ")
 
@@ -88,9 +91,10 @@ class _Answers:
 
     def number(self, name: str) -> float | None:
         try:
-            return float(self.values[name])
+            number = float(self.values[name])
         except (KeyError, ValueError):
             return None
+        return number if math.isfinite(number) else None
 
 
 def examine(found: Found) -> tuple[Finding, ...]:
@@ -135,7 +139,7 @@ def _read(said: tuple[str, ...]) -> _Answers:
         name, sign, value = line.strip().partition("=")
         if not sign:
             continue
-        if name.startswith("port_") and name[5:].isdecimal():
+        if _PORT.fullmatch(name):
             pid, process, unit = [*value.split(), "", "", ""][:3]
             answers.ports.setdefault(int(name[5:]), []).append(_Holder(pid, process, unit))
         else:
@@ -166,7 +170,7 @@ def _demanded(demands: dict[str, Demand], name: str, said: str) -> Finding:
 
 
 def _cores(cores: str) -> Finding:
-    if cores.isdecimal() and int(cores) >= CORES_WANTED:
+    if _CORES.fullmatch(cores) and int(cores) >= CORES_WANTED:
         return Finding("cores", "ok", cores)
     return Finding(
         "cores",

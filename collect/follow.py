@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PARTS = 3
+_SECONDS = re.compile(r"[0-9]{1,12}")
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NAMED = 5
 
 
@@ -55,6 +58,12 @@ def _parse(text: str) -> list[_HostRun]:
     found = []
     for line in text.splitlines():
         words = line.split()
-        if len(words) == _PARTS and words[0] in {"now", "past"} and words[1].isdecimal():
+        # The id becomes the name of a folder here: a host does not choose another place with it.
+        if (
+            len(words) == _PARTS
+            and words[0] in {"now", "past"}
+            and _SECONDS.fullmatch(words[1])
+            and _RUN_ID.fullmatch(words[2])
+        ):
             found.append(_HostRun(words[2], words[0] == "now", int(words[1])))
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from collect.errors import DataError
+from collect.errors import DataError, shown
 from collect.variants import plain
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def is_wanted(data: object) -> bool:
         value = _WORDS.get(value.strip().lower(), value)
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise DataError(f"{LADDER}: got {value!r}; accepted: true, false")
+    raise DataError(f"{LADDER}: got {shown(value)}; accepted: true, false")
 
 
 def add_rungs(
@@ -103,7 +103,7 @@ def _with_ladder(variant: Variant, applications: Mapping[str, object]) -> Varian
     own = variant.knobs.get("application") or plain(applications.get(variant.interface))
     if not isinstance(own, str) or not own:
         raise DataError(
-            f"app_{variant.interface}: got {own!r}; accepted: an entry point such as "
+            f"app_{variant.interface}: got {shown(own)}; accepted: an entry point such as "
             "config.wsgi:application"
         )
     name = f"{variant.id}{_SUFFIX}"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collect.upgrade import Kind
 
 SCHEMA_VERSION = 3
+MAX_FILE_BYTES = 64 * 2**20
+"""Of a file of JSON: a plan of 100,000 trials has 20 MB, and all others have a few KB."""
 
 Interface = Literal["wsgi", "asgi"]
 Proxy = Literal["none", "caddy", "nginx"]
@@ -595,9 +597,23 @@ def dumps(value: object) -> str:
     return json.dumps(encode(value), indent=2, ensure_ascii=False) + "\n"
 
 
+def read_bounded(path: Path, limit_bytes: int = MAX_FILE_BYTES) -> str:
+    """Return the text of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger than `limit_bytes`, or no UTF-8.
+    """
+    with path.open("rb") as file:
+        data = file.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise ValueError(f"larger than {limit_bytes // 2**20} MiB")
+    return data.decode("utf-8")
+
+
 def _versioned(path: Path, kind: Kind) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_bounded(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -6,11 +6,12 @@ Pure: the same arguments give the same plan, on any machine. Times are in second
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from collect.attempts import looks_like_rerun
-from collect.errors import DataError
+from collect.errors import DataError, shown
 from collect.inputs import (
     DECIDE,
     ENDPOINTS,
@@ -42,7 +43,7 @@ from collect.twin import TWIN, add_twin
 from collect.variants import PROXY_PORT, expand_variants, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "Estimate",
@@ -132,7 +133,7 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
         DataError: an argument does not fit; the message names its variable.
     """
     if order not in get_args(Order):
-        raise DataError(f"bench_order: got {order!r}; accepted: {', '.join(get_args(Order))}")
+        raise DataError(f"bench_order: got {shown(order)}; accepted: {', '.join(get_args(Order))}")
     check_folder_name(run_id, "bench_run_id")
     check_folder_name(host, "inventory_hostname")
     check_date(created_at)
@@ -143,7 +144,8 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
     if order == "sequential":
         if stopping.time_budget_s is not None:
             raise DataError(
-                f"{TIME_BUDGET}: got {time_budget_s!r} with bench_order: sequential, which would "
+                f"{TIME_BUDGET}: got {shown(time_budget_s)} with bench_order: sequential, which "
+                "would "
                 "leave the last variants out; accepted: null"
             )
         stopping = replace(stopping, min_blocks=most, gap=None)
@@ -180,9 +182,9 @@ def plan_from_variables(
     Raises:
         DataError: a variable is missing or does not fit.
     """
-    data = plain(variables)
-    if not isinstance(data, dict):
-        raise DataError(f"variables: got {type(data).__name__}; accepted: a mapping")
+    if not isinstance(variables, Mapping):
+        raise DataError(f"variables: got {type(variables).__name__}; accepted: a mapping")
+    data = {str(name): plain(value, str(name)) for name, value in variables.items()}
     for name in ("server_catalogue", "server_profiles", "bench_profiles", ENDPOINTS):
         if name not in data:
             raise DataError(f"{name} is missing; accepted: what playbooks/group_vars/all holds")

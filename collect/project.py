@@ -18,12 +18,14 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from collect.checkout import fetch, folder_for, is_git_url
+from collect.checkout import REF, fetch, folder_for, is_git_url, without_password
 from collect.decode import decode
-from collect.errors import DataError, ServerbenchError
+from collect.errors import DataError, ServerbenchError, shown
+from collect.foreign import clean
 from collect.pack import Entry, pack_release, read_project
 from collect.requirements import read_requirements
-from collect.variants import plain
+from collect.variables import FOLDER, IN_SOURCE
+from collect.variants import ENTRY_POINT, plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -32,10 +34,8 @@ OWN_FOLDER = ".serverbench"
 """Of a release: what the kit adds to the project's own files."""
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
-_ENTRY_POINT = re.compile(r"(?P<module>[\w.]+):(?P<name>[A-Za-z_][\w.]*)", re.ASCII)
-_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PROGRAM = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./+-]{0,199}")
 _MANAGE_PY = re.compile(r"(?:^|\s)((?:[\w.-]+/)*manage\.py)(?=\s|$)")
-_IN_SOURCE = "a folder inside app_source, such as src; empty for app_source itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,6 @@ class Project:
     root: str = ""
     constraints: str = ""
     python: str = "python3"
-
-
-def check_environment(variables: Mapping[str, Any], name: str = "app_environment") -> None:
-    """Raise `DataError` for what no environment file can hold; the message repeats no value."""
-    if not isinstance(variables, dict):
-        raise DataError(f"{name}: accepted: a mapping of names to values")
-    for key, value in variables.items():
-        if not isinstance(key, str) or not _ENVIRONMENT_NAME.fullmatch(key):
-            raise DataError(f"{name}: got the name {key!r}; accepted: letters, digits, underscores")
-        if not isinstance(value, (str, int, float)) or re.search(r"[\n\r\0]", str(value)):
-            raise DataError(f"{name}.{key}: accepted: one line of text, a number or true/false")
 
 
 def check_project(variables: Mapping[str, Any], interfaces: Collection[str]) -> Project:
@@ -87,25 +76,28 @@ def check_project(variables: Mapping[str, Any], interfaces: Collection[str]) -> 
         raise DataError("app_source: got nothing; accepted: a folder or a git URL")
     if not is_git_url(project.source) and not Path(project.source).expanduser().is_absolute():
         raise DataError(
-            f"app_source: got {project.source!r}; accepted: an absolute path, such as "
+            f"app_source: got {shown(without_password(project.source))}; "
+            "accepted: an absolute path, such as "
             "{{ inventory_dir }}/../../../my-project, or a git URL"
         )
+    if project.ref and not REF.fullmatch(project.ref):
+        raise DataError(f"app_ref: got {shown(project.ref)}; accepted: a branch, a tag or a commit")
     root = PurePosixPath(project.root)
-    if root.is_absolute() or ".." in root.parts or re.search(r"\s", project.root):
-        raise DataError(f"app_root: got {project.root!r}; accepted: {_IN_SOURCE}")
-    if not re.fullmatch(r"\S+", project.python):
-        raise DataError(f"app_python: got {project.python!r}; accepted: python3.12, or a path")
+    if root.is_absolute() or ".." in root.parts or not FOLDER.fullmatch(project.root):
+        raise DataError(f"app_root: got {shown(project.root)}; accepted: {IN_SOURCE}")
+    if not _PROGRAM.fullmatch(project.python):
+        raise DataError(f"app_python: got {shown(project.python)}; accepted: python3.12, or a path")
     if not _MODULE.fullmatch(project.settings_module):
         raise DataError(
-            f"app_settings_module: got {project.settings_module!r}; accepted: a module, such as "
+            f"app_settings_module: got {shown(project.settings_module)}; "
+            "accepted: a module, such as "
             "mysite.settings.production"
         )
     for interface in interfaces:
         entry_point = getattr(project, interface)
-        found = _ENTRY_POINT.fullmatch(entry_point)
-        if not found or not _MODULE.fullmatch(found["module"]):
+        if not ENTRY_POINT.fullmatch(entry_point):
             raise DataError(
-                f"app_{interface}: got {entry_point!r}; accepted: module:name, such as "
+                f"app_{interface}: got {shown(entry_point)}; accepted: module:name, such as "
                 f"mysite.{interface}:application (bench_matrix has servers that speak {interface})"
             )
     for index, command in enumerate(project.setup_commands):
@@ -188,14 +180,14 @@ def _check_files(project: Project, names: Collection[str], folder: Path) -> None
     root = PurePosixPath(project.root)
     if root.parts and not any(name.startswith(f"{root}/") for name in names):
         raise DataError(
-            f"app_root: got {project.root!r}, which is no folder in {folder}; "
-            f"accepted: {_IN_SOURCE}"
+            f"app_root: got {shown(project.root)}, which is no folder in {folder}; "
+            f"accepted: {IN_SOURCE}"
         )
     for index, command in enumerate(project.setup_commands):
         for wanted in _MANAGE_PY.findall(command):
             if str(root / wanted) not in names:
                 raise DataError(
-                    f"app_setup_commands[{index}]: got {command!r}, and the project has no "
+                    f"app_setup_commands[{index}]: got {shown(command)}, and the project has no "
                     f"{root / wanted}; commands run in app_root ({project.root or 'app_source'})"
                 )
 
@@ -208,7 +200,8 @@ def _check_modules(project: Project, names: Collection[str], interfaces: Collect
         path = PurePosixPath(project.root, *module.split("."))
         if f"{path}.py" not in names and f"{path}/__init__.py" not in names:
             raise DataError(
-                f"{variable}: got the module {module!r}, and the project has no {path}.py; modules "
+                f"{variable}: got the module {shown(module)}, and the project has no {path}.py; "
+                "modules "
                 f"are looked for in app_root ({project.root or 'app_source'}), and files that git "
                 "ignores are not deployed"
             )
@@ -226,7 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         project = check_project(variables, interfaces)
         result = pack_project(project, interfaces, options.build_dir, options.servers_dir)
     except ServerbenchError as error:
-        sys.stderr.write(f"{error}\n")
+        # A line break may stand in the name of a file.
+        sys.stderr.write(f"{' '.join(clean(str(error)).split())}\n")
         return 1
     except OSError as error:
         sys.stderr.write(f"app_source: {error.filename}: {error.strerror}\n")

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_args
 
 from collect.activation import Activation, Service, parse_service
-from collect.errors import DataError
-from collect.inputs import ENDPOINTS, check_endpoints, check_whole
+from collect.decode import decode
+from collect.errors import DataError, shown
+from collect.inputs import ENDPOINTS, check_endpoints, check_folder_name, check_whole
 from collect.model import Proxy
 from collect.variants import (
     CATALOGUE,
@@ -17,6 +18,7 @@ from collect.variants import (
     PROFILES,
     PROXY_PORT,
     SELECTED,
+    check_variant,
     expand_variants,
     plain,
 )
@@ -40,20 +42,31 @@ def requested_variant(variables: Mapping[str, Any], cores: int) -> Variant | Non
 
     Args:
         variables: `server`, `interface`, `proxy`, `profile`, `label` as given on the command line,
-            and the inventory's catalogue, profiles and matrix.
+            and the inventory's catalogue, profiles and matrix; its endpoints where they are to be
+            looked at too.
         cores: processor cores of the host.
 
     Raises:
         DataError: one of them is unknown.
     """
+    if ENDPOINTS in variables:
+        # What proves a release is asked for at its end, when the host has changed already.
+        named, measured = "service_endpoints", "bench_endpoints"
+        _proofs(
+            check_endpoints(variables[ENDPOINTS]),
+            plain(variables.get(named), named),
+            plain(variables.get(measured), measured),
+        )
     given = {
-        name: str(plain(variables.get(name)) or "")
+        name: str(plain(variables.get(name), name) or "")
         for name in ("server", "interface", "proxy", "profile", "label")
     }
     if not given["server"]:
         for name in ("interface", "profile", "label"):
             if given[name]:
-                raise DataError(f"{name}: got {given[name]!r} without a server; add -e server=…")
+                raise DataError(
+                    f"{name}: got {shown(given[name])} without a server; add -e server=…"
+                )
         return None
     catalogue, profiles = plain(variables[CATALOGUE]), plain(variables[PROFILES])
     server = _one_of("server", given["server"], catalogue)
@@ -79,7 +92,7 @@ def requested_variant(variables: Mapping[str, Any], cores: int) -> Variant | Non
 
 def _one_of(name: str, got: str, accepted: Sequence[str] | Mapping[str, Any]) -> str:
     if got not in accepted:
-        raise DataError(f"{name}: got {got!r}; accepted: {', '.join(accepted)}")
+        raise DataError(f"{name}: got {shown(got)}; accepted: {', '.join(accepted)}")
     return got
 
 
@@ -97,19 +110,35 @@ def _labelled(
             return {"label": label, "knobs": dict(line.get("knobs") or {})}
     known = sorted({str(line["label"]) for line in mine if line.get("label")})
     raise DataError(
-        f"label: got {label!r}; accepted for {server}-{interface}: "
+        f"label: got {shown(label)}; accepted for {server}-{interface}: "
         f"{', '.join(known) or f'none, as no line of {MATRIX} has one'}"
     )
 
 
-def recorded_service(text: object, host: str) -> Service | None:
+def recorded_service(text: object, host: str, catalogue: object) -> Service | None:
     """Return what the host serves by its own record; None where it has none.
 
+    The host is not trusted with it: the variant names the role that is run, and its units.
+
+    Args:
+        text: of the record, or nothing.
+        host: named in messages.
+        catalogue: `server_catalogue`.
+
     Raises:
-        DataError: the record cannot be read.
+        DataError: the record cannot be read, or holds what no inventory could have asked for.
     """
     known = str(plain(text) or "").strip()
-    return parse_service(known, f"{host}: {_SERVICE_FILE}") if known else None
+    if not known:
+        return None
+    where = f"{host}: {_SERVICE_FILE}"
+    service = parse_service(known, where)
+    try:
+        check_variant(service.variant, catalogue)
+        check_folder_name(service.release, "release")
+    except DataError as error:
+        raise DataError(f"{where}: {error}; remove the file and deploy the service") from error
+    return service
 
 
 def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed by name
@@ -157,10 +186,12 @@ def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed
 def _proofs(endpoints: Sequence[Endpoint], names: Any, measured: Any) -> tuple[Endpoint, ...]:  # noqa: ANN401 - lists of names, or null
     by_name = {endpoint.name: endpoint for endpoint in endpoints}
     if names:
-        wanted = [names] if isinstance(names, str) else names
+        wanted = decode(
+            tuple[str, ...], [names] if isinstance(names, str) else names, "service_endpoints"
+        )
         return tuple(by_name[_one_of("service_endpoints", name, by_name)] for name in wanted)
     # A release that is tried must not write into the data of the one that serves.
-    for pool in (measured or [], by_name):
+    for pool in ([measured] if isinstance(measured, str) else measured or [], by_name):
         found = tuple(by_name[n] for n in pool if n in by_name and by_name[n].method in _READS)
         if found:
             return found

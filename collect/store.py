@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from collect.attempts import split_attempt
-from collect.errors import DataError
+from collect.errors import DataError, shown
 from collect.model import (
     Decision,
     Plan,
@@ -25,6 +25,7 @@ from collect.model import (
     load_decision,
     load_plan,
     load_trial,
+    read_bounded,
 )
 from collect.sums import SUMS, digest, folder_problems
 
@@ -44,7 +45,16 @@ MISSED = "missed.jsonl"
 TRIALS = "trials"
 TRIAL = "trial.json"
 WRK_TEXT = "wrk.txt"
+_MAX_WRK_BYTES = 64 * 1024
+"""Of what wrk printed, which is half a KiB; more is not shown."""
+_MAX_EXTRA_BYTES = 4 * 2**20
+"""Of host.json and effective.json, which have a few KB."""
 EFFECTIVE = "effective.json"
+_MOST_BLOCKS = 10_000
+_MOST = 10**9
+_LEAST_S = 0.001
+_ALMOST_ALL = 0.999
+_EARLIEST, _LATEST = 1970, 9998
 # Of some fifty packages those that a figure may hang on.
 _SHOWN_PACKAGES = frozenset({
     "django", "django-ninja", "pyuwsgi", "gunicorn", "granian", "uvicorn", "uvicorn-worker",
@@ -88,7 +98,7 @@ class StoredTrial:
     def commands(self) -> Commands:
         """Return the command lines of `effective.json`; none where it cannot be read."""
         try:
-            data = json.loads((self.folder / EFFECTIVE).read_text(encoding="utf-8"))
+            data = json.loads(read_bounded(self.folder / EFFECTIVE, _MAX_EXTRA_BYTES))
         except (OSError, ValueError, RecursionError):
             return Commands()
         if not isinstance(data, dict):
@@ -102,7 +112,8 @@ class StoredTrial:
     def wrk_text(self) -> str | None:
         """Return what wrk printed, as it stands; None where there is no such file."""
         try:
-            return (self.folder / WRK_TEXT).read_text(encoding="utf-8", errors="replace")
+            with (self.folder / WRK_TEXT).open("rb") as file:
+                return file.read(_MAX_WRK_BYTES).decode("utf-8", "replace")
         except OSError:
             return None
 
@@ -215,8 +226,69 @@ def verify_trial(folder: Path, where: str | None = None) -> None:
         raise DataError(problem)
 
 
+def check_plan(plan: Plan, where: str) -> None:
+    """Raise `DataError` unless a plan that was read holds together; `where` names its file.
+
+    A host may have written it: what is shown and reckoned from it has to make sense. Bounds that
+    only say what is wise are those of `collect.inputs`, and are not asked of runs of before.
+    """
+    variants, endpoints = ({one.id for one in plan.variants}, {one.name for one in plan.endpoints})
+    if len(variants) != len(plan.variants) or len(endpoints) != len(plan.endpoints):
+        raise DataError(f"{where}: a variant or an endpoint stands there twice")
+    for trial in plan.trials:
+        if trial.variant not in variants or trial.endpoint not in endpoints:
+            raise DataError(
+                f"{where}: trial {shown(trial.id)} is of a variant or an endpoint that is not there"
+            )
+    if len({trial.id for trial in plan.trials}) != len(plan.trials):
+        raise DataError(f"{where}: a trial stands there twice")
+    check_moment(plan.created_at, f"{where}: created_at")
+    for index, window in enumerate(plan.windows):
+        for name in ("starts_at", "ends_at"):
+            place = f"{where}: windows[{index}].{name}"
+            check_moment(getattr(window, name), place, with_offset=True)
+        if not 1 <= window.first_block <= window.last_block <= plan.blocks:
+            raise DataError(f"{where}: windows[{index}] has blocks that the plan has not")
+    load, timing, stopping = plan.load, plan.timing, plan.stopping
+    for name, value, least, most in (
+        ("blocks", plan.blocks, 1, _MOST_BLOCKS),
+        ("stopping.min_blocks", stopping.min_blocks, 0, _MOST_BLOCKS),
+        ("stopping.reruns_per_block", stopping.reruns_per_block, 0, _MOST),
+        ("stopping.gap", stopping.gap or 0.5, 0, _ALMOST_ALL),
+        ("stopping.time_budget_s", stopping.time_budget_s or 0, 0, _MOST),
+        ("port", plan.port, 1, 65535),
+        ("load.threads", load.threads, 1, _MOST),
+        ("load.connections", load.connections, 1, _MOST),
+        ("load.duration_s", load.duration_s, _LEAST_S, _MOST),
+        ("load.warmup_s", load.warmup_s, 0, _MOST),
+        ("load.timeout_s", load.timeout_s, 0, _MOST),
+        ("timing.ready_timeout_s", timing.ready_timeout_s, 0, _MOST),
+        ("timing.stop_timeout_s", timing.stop_timeout_s, 0, _MOST),
+        ("timing.sample_interval_s", timing.sample_interval_s, _LEAST_S, _MOST),
+        *(
+            (f"trials[{index}].block", trial.block, 1, plan.blocks)
+            for index, trial in enumerate(plan.trials)
+        ),
+    ):
+        if not least <= value <= most:
+            raise DataError(f"{where}: {name}: got {value}; accepted: {least} to {most}")
+
+
+def check_moment(text: str, where: str, *, with_offset: bool = False) -> None:
+    """Raise `DataError` unless `text` is a date of ISO 8601 that a clock of ours could have had."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if _EARLIEST <= moment.year <= _LATEST and (moment.tzinfo or not with_offset):
+            return
+    except ValueError:
+        pass
+    offset = " with its offset from UTC" if with_offset else ""
+    raise DataError(f"{where}: got {shown(text)}; accepted: an ISO 8601 date{offset}")
+
+
 def _load_host(folder: Path) -> HostRun:
     plan = load_plan(folder / PLAN)
+    check_plan(plan, str(folder / PLAN))
     by_id: dict[str, StoredTrial] = {}
     trials = folder / TRIALS
     for path in sorted(trials.iterdir()) if trials.is_dir() else []:
@@ -277,8 +349,9 @@ def _window_states(
         return ()
     missed = _missed(folder / MISSED)
     ended = [datetime.fromisoformat(stored.trial.ended_at) for stored in found.values()]
-    with contextlib.suppress(DataError, OSError, ValueError):
-        progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+    with contextlib.suppress(DataError, OSError, ValueError, RecursionError, KeyError, TypeError):
+        progress = json.loads(read_bounded(folder / PROGRESS, _MAX_EXTRA_BYTES))
+        check_moment(progress["updated_at"], PROGRESS, with_offset=True)
         ended.append(datetime.fromisoformat(progress["updated_at"]))
     latest = max(ended, default=datetime.fromtimestamp(0, timezone.utc))
     lacking = {trial.block for trial in plan.trials if trial.id not in found}
@@ -299,8 +372,8 @@ def _missed(path: Path) -> dict[str, str]:
     """Read why windows were missed, by when they were to open; the last word on each."""
     found = {}
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        lines = read_bounded(path, _MAX_EXTRA_BYTES).splitlines()
+    except (OSError, ValueError):
         return {}
     for line in lines:
         # A line that was cut off says nothing, and harms nothing.
@@ -326,6 +399,9 @@ def _blocks(plan: Plan, decision: Decision | None) -> int:
 
 
 def _check_belongs(stored: StoredTrial, plan: Plan) -> None:
+    for name in ("started_at", "ended_at"):
+        where = f"{stored.folder / TRIAL}: {name}"
+        check_moment(getattr(stored.trial, name), where, with_offset=True)
     planned_id, attempt = split_attempt(stored.trial.trial_id)
     planned = next(trial for trial in plan.trials if trial.id == planned_id)
     for name, got, wanted in (
@@ -346,7 +422,7 @@ def _load_facts(path: Path) -> HostFacts:
     if not path.exists():
         return HostFacts()
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_bounded(path, _MAX_EXTRA_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); was the copy cut off?") from error
     if not isinstance(data, dict):

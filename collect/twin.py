@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from collect.errors import DataError
+from collect.errors import DataError, shown
 from collect.variants import plain
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def add_twin(variants: Sequence[Variant], twin: object) -> tuple[Variant, ...]:
     if isinstance(wanted, str) and wanted in ids:
         found = variants[ids.index(wanted)]
     if found is None:
-        raise DataError(f"{TWIN}: got {wanted!r}; accepted: true, false, {', '.join(ids)}")
+        raise DataError(f"{TWIN}: got {shown(wanted)}; accepted: true, false, {', '.join(ids)}")
     name = f"{found.id}{_SUFFIX}"
     if name in ids:
         raise DataError(f"{TWIN}: the twin of {found.id} would be {name}, which is another variant")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collect.decode import decode
-from collect.errors import DataError
+from collect.errors import DataError, shown
 from collect.model import Interface, Proxy, Variant
 
 MATRIX = "bench_matrix"
@@ -32,6 +32,17 @@ _MAX_PORT = 65535
 UPSTREAMS = ("tcp", "unix")
 _NOT_A_LABEL = ("caddy", "nginx", "proxy", "twin", "ladder")
 LOOPS = ("asyncio", "uvloop")
+MAX_CORES = 1024
+MAX_NAME = 40
+_MAX_ID = 75
+"""`/run/serverbench/<id>/server.sock` has to fit the 107 characters of a unix socket's name."""
+_MAX_VALUES = 100_000
+"""Of one variable. A few lines of YAML whose aliases hold each other come to more."""
+_MAX_DEPTH = 40
+_MAX_TEXT_BYTES = 100 * 1024
+"""Linux hands no longer text to a program (MAX_ARG_STRLEN is 128 KiB, the name included)."""
+_HIDDEN = ("environment", "extra_arguments")
+"""Knobs whose values no message repeats."""
 
 SAFE_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """Ids become unit names, folder names and parts of a URL: nothing in them ever needs quoting."""
@@ -46,54 +57,81 @@ class Knob:
     default: Any = None
 
 
-def _is_whole(minimum: int) -> Callable[[Any], bool]:
+def _is_whole(minimum: int, maximum: int) -> Callable[[Any], bool]:
     # bool is an int in Python, and `workers: yes` is a slip, not one worker.
-    return lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= minimum
+    return lambda v: isinstance(v, int) and not isinstance(v, bool) and minimum <= v <= maximum
 
 
 def _is_switch(value: object) -> bool:
     return isinstance(value, bool)
 
 
+_CPU_SET = re.compile(r"(?=.{1,200}$)[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*")
+
+
 def _is_cpu_set(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value) is not None
+    return isinstance(value, str) and _CPU_SET.fullmatch(value) is not None
 
 
 def _is_word(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.]+", value) is not None
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.]{1,100}", value) is not None
+
+
+_MODULE_NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
+ENTRY_POINT = re.compile(
+    rf"(?=.{{3,300}}$)(?P<module>{_MODULE_NAME}):(?P<name>{_MODULE_NAME})", re.ASCII
+)
 
 
 def _is_entry_point(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[\w.]+:[\w.]+", value) is not None
+    return isinstance(value, str) and ENTRY_POINT.fullmatch(value) is not None
 
 
 def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(v, str) and _on_one_line(v) for v in value)
+    return isinstance(value, list) and all(isinstance(v, str) and is_line(v) for v in value)
 
 
 def _is_environment(value: object) -> bool:
     return isinstance(value, dict) and all(
-        re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name))
-        and isinstance(text, str)
-        and _on_one_line(text)
+        ENVIRONMENT_NAME.fullmatch(str(name)) and isinstance(text, str) and is_line(text)
         for name, text in value.items()
     )
 
 
-def _on_one_line(text: str) -> bool:
-    # A unit file cannot hold anything else, and a line break could smuggle a setting in.
-    return not set("\n\r\0") & set(text)
+ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+
+
+def is_line(text: str) -> bool:
+    """Tell whether a text can stand in a line of a unit file as it is."""
+    # A line break could smuggle a setting in.
+    return not set("\n\r") & set(text) and is_systemd_text(text)
+
+
+def is_systemd_text(text: str) -> bool:
+    """Tell whether systemd takes a text: UTF-8 without NUL and the code points that are none.
+
+    Source: `utf8_is_valid` and `unichar_is_valid` in systemd's src/basic/utf8.c; a value with any
+    other is left out of the environment with no more than a line in the journal.
+    """
+    return len(text.encode("utf-8", "surrogatepass")) <= _MAX_TEXT_BYTES and not any(
+        char == "\0"
+        or "\ud800" <= char <= "\udfff"
+        or "\ufdd0" <= char <= "\ufdef"
+        or ord(char) & 0xFFFE == 0xFFFE  # noqa: PLR2004 - the last two of each plane
+        for char in text
+    )
 
 
 KNOBS: dict[str, Knob] = {
     "workers": Knob(
-        f"a whole number from 1, or {PER_CORE}", lambda v: v == PER_CORE or _is_whole(1)(v)
+        f"a whole number from 1 to 1024, or {PER_CORE}",
+        lambda v: v == PER_CORE or _is_whole(1, MAX_CORES)(v),
     ),
     "worker_class": Knob("the name of a kind of worker, or null", _is_word),
-    "threads": Knob("a whole number from 1, or null", _is_whole(1)),
-    "backlog": Knob("a whole number from 1, or null", _is_whole(1)),
-    "backpressure": Knob("a whole number from 1, or null", _is_whole(1)),
-    "keepalive_s": Knob("whole seconds from 0 (0: none), or null", _is_whole(0)),
+    "threads": Knob("a whole number from 1 to 1024, or null", _is_whole(1, 1024)),
+    "backlog": Knob("a whole number from 1 to 65535, or null", _is_whole(1, 65535)),
+    "backpressure": Knob("a whole number from 1 to 65535, or null", _is_whole(1, 65535)),
+    "keepalive_s": Knob("whole seconds from 0 (0: none) to 3600, or null", _is_whole(0, 3600)),
     "preload": Knob("true, false or null", _is_switch),
     "socket": Knob("true or false", _is_switch, default=False),
     "access_log": Knob("true or false", _is_switch, default=False),
@@ -103,8 +141,8 @@ KNOBS: dict[str, Knob] = {
         f"{' or '.join(UPSTREAMS)}, or null", lambda v: v in UPSTREAMS, default=UPSTREAMS[0]
     ),
     "cpu_set": Knob("cores such as 0-1 or 0,2, or null", _is_cpu_set),
-    "extra_arguments": Knob("a list of texts", _is_texts, default=[]),
-    "environment": Knob("a mapping of names to texts", _is_environment, default={}),
+    "extra_arguments": Knob("a list of texts of one line", _is_texts, default=[]),
+    "environment": Knob("a mapping of names to texts of one line", _is_environment, default={}),
 }
 """Every neutral knob. null (and leaving it out) means: the server's own default stays."""
 
@@ -171,9 +209,11 @@ def expand_variants(
     servers = _catalogue(catalogue)
     known = _profiles(profiles, servers)
     selected = _selected(selected_profiles, known)
-    if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
-        raise DataError(f"cores: got {cores!r}; accepted: a whole number from 1")
-    own = decode(tuple[MatrixEntry, ...], plain(matrix or []), MATRIX)
+    if isinstance(cores, bool) or not isinstance(cores, int) or not 1 <= cores <= MAX_CORES:
+        raise DataError(
+            f"cores: got {shown(cores)}; accepted: a whole number from 1 to {MAX_CORES}"
+        )
+    own = decode(tuple[MatrixEntry, ...], plain(matrix or [], MATRIX), MATRIX)
     _check_entries(own, MATRIX, known)
     seen: dict[str, str] = {}
     variants: list[Variant] = []
@@ -199,32 +239,57 @@ def expand_variants(
     return tuple(variants)
 
 
-def plain(value: object) -> Any:  # noqa: ANN401 - JSON is any of six types
-    """Copy `value` with exact built-in types: Ansible tags its strings, numbers and containers."""
-    if value is None or isinstance(value, bool):
+def plain(value: object, where: str = "a variable") -> Any:  # noqa: ANN401 - JSON is any of six types
+    """Copy `value` with exact built-in types: Ansible tags its strings, numbers and containers.
+
+    Raises:
+        DataError: it holds more than a hundred thousand values, or is nested too deep; `where` is
+            named.
+    """
+    return _Copy(where).of(value, 0)
+
+
+class _Copy:
+    """One copy, with how much is in it so far."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._count = 0
+
+    def of(self, value: object, depth: int) -> Any:  # noqa: ANN401 - a return a type
+        self._count += 1
+        if self._count > _MAX_VALUES or depth > _MAX_DEPTH:
+            raise DataError(
+                f"{self._where}: holds more than {_MAX_VALUES:,} values, or is nested deeper than "
+                f"{_MAX_DEPTH} levels; accepted: less; are there YAML aliases (*name) that hold "
+                "each other?"
+            )
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return str.__str__(value)
+        if isinstance(value, int):
+            return int(value)
+        if isinstance(value, float):
+            return float(value)
+        if isinstance(value, Mapping):
+            return {
+                self.of(key, depth + 1): self.of(item, depth + 1) for key, item in value.items()
+            }
+        if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
+            return [self.of(item, depth + 1) for item in value]
         return value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
-        return [plain(item) for item in value]
-    return value
 
 
 def _catalogue(data: object) -> dict[str, CatalogueEntry]:
-    servers = decode(dict[str, CatalogueEntry], plain(data), CATALOGUE)
+    servers = decode(dict[str, CatalogueEntry], plain(data, CATALOGUE), CATALOGUE)
     for name, entry in servers.items():
         _check_name(name, CATALOGUE)
         for interface, knobs in entry.not_honoured.items():
             where = f"{CATALOGUE}.{name}.not_honoured"
             if interface not in entry.interfaces:
                 raise DataError(
-                    f"{where}: got {interface!r}; accepted: {', '.join(entry.interfaces)}"
+                    f"{where}: got {shown(interface)}; accepted: {', '.join(entry.interfaces)}"
                 )
             if unknown := [knob for knob in knobs if knob not in KNOBS]:
                 raise DataError(
@@ -234,7 +299,7 @@ def _catalogue(data: object) -> dict[str, CatalogueEntry]:
 
 
 def _profiles(data: object, servers: Mapping[str, CatalogueEntry]) -> dict[str, Profile]:
-    profiles = decode(dict[str, Profile], plain(data), PROFILES)
+    profiles = decode(dict[str, Profile], plain(data, PROFILES), PROFILES)
     targets = [*servers, *(f"{s}-{i}" for s, entry in servers.items() for i in entry.interfaces)]
     for name, profile in profiles.items():
         _check_name(name, PROFILES)
@@ -243,7 +308,9 @@ def _profiles(data: object, servers: Mapping[str, CatalogueEntry]) -> dict[str, 
         _check_entries(profile.matrix, f"{where}.matrix", profiles)
         for target, knobs in profile.servers.items():
             if target not in targets:
-                raise DataError(f"{where}.servers: got {target!r}; accepted: {', '.join(targets)}")
+                raise DataError(
+                    f"{where}.servers: got {shown(target)}; accepted: {', '.join(targets)}"
+                )
             _check_knobs(knobs, f"{where}.servers.{target}")
     return profiles
 
@@ -257,7 +324,8 @@ def _check_entries(entries: Sequence[MatrixEntry], where: str, profiles: Iterabl
             _check_name(entry.label, f"{place}.label")
             if entry.label in taken:
                 raise DataError(
-                    f"{place}.label: got {entry.label!r}, which means something else in an id; "
+                    f"{place}.label: got {shown(entry.label)}, which means something else in an "
+                    "id; "
                     f"accepted: any other name than {', '.join(taken)}"
                 )
         elif entry.knobs:
@@ -267,24 +335,28 @@ def _check_entries(entries: Sequence[MatrixEntry], where: str, profiles: Iterabl
             )
 
 
-def _port(value: int | str) -> int:
+def _port(value: object) -> int:
     # `-e proxy_port=8080` hands over text.
-    number = int(value) if isinstance(value, str) and value.isdecimal() else plain(value)
+    number = plain(value)
+    if isinstance(number, str) and re.fullmatch(r"[0-9]{1,5}", number):
+        number = int(number)
     if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= _MAX_PORT:
-        raise DataError(f"proxy_port: got {value!r}; accepted: 1 to {_MAX_PORT}")
+        raise DataError(f"proxy_port: got {shown(value)}; accepted: 1 to {_MAX_PORT}")
     return number
 
 
 def _selected(data: object, known: Mapping[str, Profile]) -> tuple[str, ...]:
-    names = plain([data] if isinstance(data, str) else data)
+    names = plain([data] if isinstance(data, str) else data, SELECTED)
     selected = decode(tuple[str, ...], names, SELECTED)
     if not selected:
         raise DataError(f"{SELECTED}: got nothing; accepted: {', '.join(known)}")
     for index, name in enumerate(selected):
         if name not in known:
-            raise DataError(f"{SELECTED}[{index}]: got {name!r}; accepted: {', '.join(known)}")
+            raise DataError(f"{SELECTED}[{index}]: got {shown(name)}; accepted: {', '.join(known)}")
         if name in selected[:index]:
-            raise DataError(f"{SELECTED}[{index}]: got {name!r} twice; accepted: each name once")
+            raise DataError(
+                f"{SELECTED}[{index}]: got {shown(name)} twice; accepted: each name once"
+            )
     return selected
 
 
@@ -297,11 +369,14 @@ def _variant(
 ) -> Variant:
     profile_name, profile = named_profile
     if entry.server not in servers:
-        raise DataError(f"{place}.server: got {entry.server!r}; accepted: {', '.join(servers)}")
+        raise DataError(
+            f"{place}.server: got {shown(entry.server)}; accepted: {', '.join(servers)}"
+        )
     known = servers[entry.server]
     if entry.interface not in known.interfaces:
         raise DataError(
-            f"{place}.interface: got {entry.interface!r}, which {entry.server} does not speak; "
+            f"{place}.interface: got {shown(entry.interface)}, which {entry.server} does not "
+            "speak; "
             f"accepted: {', '.join(known.interfaces)}"
         )
     pair = f"{entry.server}-{entry.interface}"
@@ -337,6 +412,11 @@ def _variant(
         None if profile_name == DEFAULT_PROFILE else profile_name,
     ]
     variant_id = "-".join(part for part in parts if part)
+    if len(variant_id) > _MAX_ID:
+        raise DataError(
+            f"{place}: gives the id {variant_id} of {len(variant_id)} characters; accepted: up to "
+            f"{_MAX_ID}; shorten the label or the profile's name"
+        )
     return Variant(
         id=variant_id,
         server=entry.server,
@@ -353,16 +433,37 @@ def _variant(
     )
 
 
+def check_variant(variant: Variant, catalogue: object) -> None:
+    """Raise `DataError` for a variant that `expand_variants` could not have returned."""
+    known = _catalogue(catalogue).get(variant.server)
+    if known is None or variant.interface not in known.interfaces:
+        raise DataError(f"server: got {shown(variant.server)} over {variant.interface}")
+    if not SAFE_ID.fullmatch(variant.id) or len(variant.id) > _MAX_ID:
+        raise DataError(f"id: got {shown(variant.id)}")
+    unit = f"serverbench-{variant.id}"
+    for name, got, wanted in (
+        ("unit", variant.unit, f"{unit}.service"),
+        ("socket_unit", variant.socket_unit, f"{unit}.socket"),
+        ("proxy_unit", variant.proxy_unit, f"{unit}-proxy.service"),
+    ):
+        if got not in (wanted, None if name != "unit" else wanted):
+            raise DataError(f"{name}: got {shown(got)}; accepted: {wanted}")
+    _check_knobs(variant.knobs, "knobs")
+
+
 def _check_name(name: str, where: str) -> None:
-    if not SAFE_ID.fullmatch(name):
+    if not SAFE_ID.fullmatch(name) or len(name) > MAX_NAME:
         raise DataError(
-            f"{where}: got {name!r}; accepted: names of a-z and 0-9, joined by single hyphens"
+            f"{where}: got {shown(name)}; accepted: names of a-z and 0-9, joined by single "
+            "hyphens, "
+            f"up to {MAX_NAME} characters"
         )
 
 
 def _check_knobs(knobs: Mapping[str, Any], where: str) -> None:
     for name, value in knobs.items():
         if name not in KNOBS:
-            raise DataError(f"{where}: got {name!r}; accepted: {', '.join(KNOBS)}")
+            raise DataError(f"{where}: got {shown(name)}; accepted: {', '.join(KNOBS)}")
         if value is not None and not KNOBS[name].accepts(value):
-            raise DataError(f"{where}.{name}: got {value!r}; accepted: {KNOBS[name].accepted}")
+            got = "" if name in _HIDDEN else f"got {shown(value)}; "
+            raise DataError(f"{where}.{name}: {got}accepted: {KNOBS[name].accepted}")

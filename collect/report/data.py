@@ -7,11 +7,12 @@ import io
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import collect
 from collect.checks import Reason, VerdictStatus  # noqa: TC001 - the schema looks them up
 from collect.decode import encode
+from collect.foreign import clean, json_text
 from collect.model import Interface, Load, Order, Proxy, Trial  # noqa: TC001 - likewise
 from collect.report.rates import EndpointRates  # noqa: TC001 - likewise
 from collect.report.steadiness import SteadinessData, steadiness_data
@@ -144,7 +145,7 @@ def render_json(report: Report) -> str:
     data = ReportData(
         DATA_VERSION, collect.__version__, report.run_id, tuple(map(_host, report.hosts))
     )
-    return json.dumps(encode(data), ensure_ascii=False, indent=1) + "\n"
+    return json_text(json.dumps(encode(data), ensure_ascii=False, indent=1)) + "\n"
 
 
 def render_csv(report: Report) -> str:
@@ -263,7 +264,18 @@ def _csv_row(line: TrialLine, used: bool) -> dict[str, object]:  # noqa: FBT001 
     }
     row.pop("schema_version")
     row.pop("search.steps", None)  # A table in a cell; the JSON report has it.
-    return {name: "" if value is None else value for name, value in row.items()}
+    return {_cell(name): "" if value is None else _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401 - text is returned as text
+    """Return a cell that a spreadsheet shows and does not work out, whatever a host wrote in it.
+
+    Source: OWASP, CSV Injection: an apostrophe before text that begins as a formula does.
+    """
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
 
 
 def _flat(prefix: str, value: object) -> dict[str, object]:

@@ -12,6 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from collect.checks import verdict_of_figures
 from collect.decode import encode
 from collect.errors import DataError
+from collect.foreign import json_text
 from collect.lang import _, ngettext, sentences
 from collect.parse import parse_outputs, read_source
 from collect.report import text
@@ -85,7 +86,8 @@ def parse_sources(names: Sequence[str]) -> tuple[list[ParsedOutput], list[str]]:
 
 def render_parsed_json(outputs: Sequence[ParsedOutput]) -> str:
     """Write the list as JSON; figures that a text does not give are null."""
-    return json.dumps([_entry(output) for output in outputs], indent=2, ensure_ascii=False) + "\n"
+    entries = [_entry(output) for output in outputs]
+    return json_text(json.dumps(entries, indent=2, ensure_ascii=False)) + "\n"
 
 
 def render_parsed_table(outputs: Sequence[ParsedOutput]) -> str:

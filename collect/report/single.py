@@ -14,6 +14,7 @@ from rich.text import Text
 from collect.attempts import split_attempt
 from collect.checks import Verdict, verdicts
 from collect.errors import DataError
+from collect.model import read_bounded
 from collect.report import text
 from collect.report.settings import in_words
 from collect.store import EFFECTIVE
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.txt"
 _JOURNAL_LINES = 30
+_MAX_FILE_BYTES = 4 * 2**20
 _STYLES = {"valid": "green", "suspect": "yellow", "invalid": "red"}
 
 Field = tuple[str, str]
@@ -305,7 +307,7 @@ def _fields(fields: list[Field]) -> RenderableType:
 def _read_json(path: Path) -> dict[str, Any]:
     """Return what an optional file holds; nothing where it is missing or damaged."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_bounded(path, _MAX_FILE_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
@@ -313,6 +315,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        with path.open("rb") as file:
+            return file.read(_MAX_FILE_BYTES).decode("utf-8", "replace")
     except OSError:
         return None

@@ -195,7 +195,7 @@ def _print_item(console: Console, mark: str, words_: str) -> None:
 def _print_endpoint(console: Console, host: HostReport, endpoint: EndpointReport) -> None:
     request = endpoint.endpoint
     name = text.one_line(request.name)
-    path = f"{request.method} {text.one_line(request.path)}"
+    path = text.one_line(f"{request.method} {request.path}")
     _print_title(console, words.titled(_(words.RPS_TITLE), f"{name}  {path}"))
     _print_ranking(console, host, endpoint.rps, ("req/s", _("er-\nrors")), _rps_cells)
     _print_title(console, words.titled(_(words.MEMORY_TITLE), name))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Literal
 
+from collect import foreign
 from collect.lang import N_, _, ngettext, pgettext
 from collect.stats import Interval
 
@@ -40,11 +40,10 @@ ORDERS: dict[Order, str] = {"interleaved": N_("interleaved"), "sequential": N_("
 DIGITS = 3
 """Significant digits shown; the files hold all of them."""
 
-_MAX_LINE = 300
 _MOST_TIMES = 999
 _LEAST_TIMES = 0.01
-# Cc, Cf: control and invisible formatting characters; Cs: lone surrogates; Zl, Zp: line separators.
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+clean, one_line = foreign.clean, foreign.one_line
+
 _COUNTED: dict[Noun, Callable[[int], str]] = {
     "block": lambda n: ngettext("{count} block", "{count} blocks", n),
     "core": lambda n: ngettext("{count} core", "{count} cores", n),
@@ -170,20 +169,6 @@ def seconds(value: float) -> str:
 def load(value: Load) -> str:
     """Write the load as the command that makes it."""
     return f"wrk -t{value.threads} -c{value.connections} -d{value.duration_s:g}s"
-
-
-def clean(text: str) -> str:
-    """Keep line breaks and tabs; replace every other character that a terminal might act on."""
-    return "".join(
-        char if char in "\n\t" or unicodedata.category(char) not in _UNSAFE_CATEGORIES else "�"
-        for char in text.replace("\r\n", "\n")
-    )
-
-
-def one_line(text: str) -> str:
-    """Clean foreign text and put it on one line of bounded length."""
-    line = " ".join(clean(text).split())
-    return line if len(line) <= _MAX_LINE else line[: _MAX_LINE - 1] + "…"
 
 
 def markdown(text: str) -> str:

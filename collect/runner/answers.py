@@ -6,21 +6,22 @@ import contextlib
 import http.client
 import json
 import re
-import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from collect.alarm import time_limit
 from collect.runner.seams import Answer, NoAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from collect.model import Endpoint, Expectation
 
 BODY_LIMIT_BYTES = 1024 * 1024
 REGEX_LIMIT_S = 2.0
+REGEX_LIMIT_CHARS = 128 * 1024
+"""Of a body. A step of the matching reads all of it, and takes memory for what it may go back "
+"to."""
 _EXCERPT = 120
 
 
@@ -111,31 +112,19 @@ def _difference(want: Any, got: Any, where: str, *, subset: bool) -> str | None:
 
 
 def _regex_mismatch(pattern: str, body: bytes) -> str | None:
+    text = body.decode("utf-8", "replace")[:REGEX_LIMIT_CHARS]
     try:
-        with _limit(REGEX_LIMIT_S):
-            found = re.search(pattern, body.decode("utf-8", "replace"))
+        with time_limit(REGEX_LIMIT_S):
+            found = re.search(pattern, text)
     except TimeoutError:
         return f"the regular expression {pattern!r} took longer than {REGEX_LIMIT_S:g} s"
-    return None if found else f"{pattern!r} is not found; {_excerpt(body)}"
-
-
-@contextlib.contextmanager
-def _limit(seconds: float) -> Iterator[None]:
-    """Bound the matching: a pattern that backtracks for ever must not hold up the run.
-
-    The `re` module looks for signals while it works, so an alarm gets through (main thread only).
-    """
-
-    def ring(_signal: int, _frame: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    except (re.error, OverflowError, RecursionError) as error:
+        # Python 3.11 knows more than 3.10 does: possessive repetitions, atomic groups.
+        return f"the host's Python does not read the regular expression {pattern!r} ({error})"
+    if found:
+        return None
+    where = "" if len(text) < REGEX_LIMIT_CHARS else f" in the first {REGEX_LIMIT_CHARS} characters"
+    return f"{pattern!r} is not found{where}; {_excerpt(body)}"
 
 
 def _read(response: http.client.HTTPResponse, deadline: float) -> bytes | None:

@@ -88,7 +88,7 @@ def resample_blocks(
         deviations[blocks[pair], columns[pair]] = look.deviations
     known = np.isfinite(deviations)
     filled = np.where(known, deviations, 0.0)
-    drawn = np.random.default_rng(seed).integers(0, total, size=(resamples, total))
+    drawn = np.random.default_rng(abs(seed)).integers(0, total, size=(resamples, total))
     # How often each block was drawn: sums over a resample are then one matrix product.
     weights = np.stack([(drawn == block).sum(axis=1) for block in range(total)], axis=1)
     count = np.maximum(weights @ known, 1)

@@ -7,6 +7,7 @@ import rich_run
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
+from collect.model import Decision, dumps
 from collect.report import build_report, render_html
 from collect.report.charts import charts_of
 from collect.store import load_run
@@ -56,6 +57,45 @@ def test_what_a_host_says_is_text(page):
     assert rich_run.HOSTILE in page.find_element("id", "table-0").text
     assert rich_run.HOSTILE in page.find_element("id", "where-0").text
     assert page.execute_script("return window.pwned") is None
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """The page of a run in which every text that a host wrote tries to be more than that."""
+    run = rich_run.write(tmp_path_factory.mktemp("hostile"), blocks=2)
+    decision = Decision(3, run.name, 2, "all_blocks", ())
+    for host in run.iterdir():
+        (host / "decision.json").write_text(dumps(decision))
+    planted = rich_run.plant(run, f"{rich_run.HOSTILE}&lt;b&gt;${{7*7}}{{{{7*7}}}}'\"`")
+    # Which fields there are, and that none is left out: tests/unit/test_foreign.py.
+    assert {"trial.json:reason", "host.json", "effective.json", "wrk.txt"} <= planted
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(render_html(build_report(load_run(run))))
+    return path.as_uri()
+
+
+def test_no_field_of_any_file_is_more_than_text(browser, address, hostile):
+    counted = []
+    for uri in (address, hostile):
+        browser.get_log("browser")
+        browser.get(uri)
+        WebDriverWait(browser, 60).until(lambda b: b.execute_script(DRAWN))
+        for button in browser.find_elements("css selector", "button.more"):
+            browser.execute_script("arguments[0].click()", button)
+        assert browser.execute_script("return window.pwned") is None
+        assert browser.get_log("browser") == []
+        counted.append(
+            browser.execute_script(
+                """const all = [...document.querySelectorAll('script, img, iframe, object, base')];
+                   const acting = [...document.querySelectorAll('*')].filter(one =>
+                     [...one.attributes].some(a =>
+                       /^on/i.test(a.name) || /^javascript:/i.test(a.value)));
+                   return [all.length, acting.length]"""
+            )
+        )
+    # As many of them as on the page of a run that is harmless.
+    assert counted[0] == counted[1]
+    assert counted[1][1] == 0
 
 
 def column(page, number):

@@ -126,3 +126,21 @@ def test_host_key_checking_is_on_everywhere():
         for path in ROOT.glob(pattern):
             if path.is_file() and path.suffix != ".pyc":
                 assert not [way for way in ways_off if way in path.read_text()], path
+
+
+def commands(tasks):
+    for task in tasks:
+        if "ansible.builtin.command" in task:
+            yield task["ansible.builtin.command"]
+        for part in ("block", "always", "rescue"):
+            yield from commands(task.get(part) or [])
+
+
+def test_no_command_expands_a_variable_in_what_a_user_wrote():
+    """`ansible.builtin.command` puts root's own $HOME into an argument unless it is told not to."""
+    paths = [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/tasks/*.yml")]
+    found = [one for path in paths for one in commands(yaml.safe_load(path.read_text()) or [])]
+    assert len(found) > 5
+    for one in found:
+        if "{{" in str(one["argv"]):
+            assert one["expand_argument_vars"] is False, one

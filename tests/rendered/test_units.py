@@ -6,7 +6,8 @@ import shutil
 import subprocess
 
 import pytest
-from render import group_vars, unit_files
+from ansible.plugins.loader import filter_loader
+from render import group_vars, render, unit_files
 
 from collect.decode import encode
 from collect.variants import KNOBS, expand_variants
@@ -271,3 +272,42 @@ def test_a_line_break_cannot_smuggle_a_setting_in():
     variant["knobs"] = variant["knobs"] | {"environment": {"A": "1\nExecStartPre=/bin/true"}}
     with pytest.raises(Exception, match="line break"):
         unit_files(variant)
+
+
+def test_a_secret_that_cannot_be_quoted_is_in_no_message():
+    for name in ("systemd_quote", "systemd_quote_environment_file", "systemd_quote_exec"):
+        quote = filter_loader.get(name).j2_function
+        with pytest.raises(Exception, match="cannot hold") as caught:
+            quote("canary\0")
+        assert "canary" not in str(caught.value)
+
+
+def test_an_environment_file_keeps_lines_and_quotes():
+    variables = {
+        "ansible_managed": "x",
+        "__app_environment": {"KEY": 'one "1"\n\\two $x %y\n', "NUMBER": 5, "EMPTY": ""},
+    }
+    text = render("app", "app.env.j2", variables)
+    assert 'KEY="one \\"1\\"\n\\\\two $x %y\n"\n' in text
+    assert "NUMBER=5\n" in text
+    assert 'EMPTY=""\n' in text
+
+
+def test_systemd_takes_a_unit_full_of_nasty_values(home, tmp_path):
+    values = [
+        "100% %h %n", "$HOME ${x} $$", "\"both\" 'kinds'", "back\\slash\\", "  spaces  ",
+        "tab\there",
+        "# no comment", "; | & < > * ?", "größe \u202e \N{ROCKET}", "", "\x1b[31m\x7f",
+    ]  # fmt: skip
+    for server in VARS["server_catalogue"]:
+        pair = {"server": server, "interface": VARS["server_catalogue"][server]["interfaces"][0]}
+        (variant,) = variants("parity", [pair]).values()
+        variant["knobs"] = variant["knobs"] | {
+            "extra_arguments": values,
+            "environment": {f"NAME_{index}": value for index, value in enumerate(values)},
+        }
+        for name, text in unit_files(variant, server_home_dir=str(home)).items():
+            (tmp_path / name).write_text(text)
+    names = [str(path) for path in tmp_path.glob("serverbench-*")]
+    assert len(names) >= 6
+    assert verify(tmp_path, names) == []

@@ -9,7 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from collect.model import Endpoint, Expectation
-from collect.runner.answers import BODY_LIMIT_BYTES, HttpAsker, mismatch
+from collect.runner.answers import (
+    BODY_LIMIT_BYTES,
+    REGEX_LIMIT_CHARS,
+    HttpAsker,
+    mismatch,
+)
 from collect.runner.seams import Answer, NoAnswerError
 
 
@@ -64,6 +69,24 @@ def test_a_pattern_that_backtracks_for_ever_is_cut_off():
     begun = time.monotonic()
     assert "took longer" in judge(Expectation(regex=r"(a+)+$"), b"a" * 60 + b"b")
     assert time.monotonic() - begun < 4
+
+
+def test_the_largest_body_cannot_hold_up_a_run():
+    """Once it took eight seconds instead of two: each step read the whole megabyte."""
+    begun = time.process_time()
+    assert judge(Expectation(regex=r"(?:a|b)*c"), b"ab" * (BODY_LIMIT_BYTES // 2)) is not None
+    assert time.process_time() - begun < 5
+
+
+def test_only_the_beginning_of_a_large_body_is_searched():
+    body = b"x" * REGEX_LIMIT_CHARS + b"end"
+    assert "in the first 131072 characters" in judge(Expectation(regex="end"), body)
+    assert judge(Expectation(regex="end"), body[3:]) is None
+
+
+def test_an_expression_that_the_host_does_not_read_is_an_answer_in_words():
+    """Python 3.11 here may know what 3.10 there does not; a broken one stands for it."""
+    assert "host's Python does not read" in judge(Expectation(regex="(a"), b"a")
 
 
 class Handler(BaseHTTPRequestHandler):

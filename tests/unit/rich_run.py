@@ -37,6 +37,59 @@ def write(results: Path, hosts: int = 2, blocks: int = 4) -> Path:
     return run
 
 
+# What may stand in a field depends on the others: these agree with the plan, or are dates.
+BOUND = ("run_id", "trial_id", "variant", "endpoint", "started_at", "ended_at", "created_at", "id",
+         "name", "twin_of", "starts_at", "ends_at")  # fmt: skip
+
+
+def plant(run: Path, text: str) -> set[str]:
+    """Put a text into every free-text field that a host writes; return the fields' names."""
+    planted: set[str] = set()
+    for path in sorted(run.rglob("*")):
+        if path.suffix == ".json" and path.is_file():
+            data = json.loads(path.read_text())
+            known = {"host.json": None, "effective.json": None}.get(path.name, _TEXTS)
+            path.write_text(json.dumps(_planted(data, text, known, path.name, planted)))
+        elif path.name in {"wrk.txt", "journal.txt"}:
+            path.write_text(f"{text}\n{path.read_text()}{text}\n")
+            planted.add(path.name)
+    return planted
+
+
+# Of what is decoded: the fields that take any text. Others are one of a few words.
+_TEXTS = frozenset({
+    "reason", "server", "profile", "host", "a", "b", "trial_id", "phase", "last", "message",
+    "updated_at", "label", "unit", "socket_unit", "proxy_unit", "path", "method", "body",
+    "address", "rung", "regex",
+})  # fmt: skip
+_OUTCOMES = ("decided", "time_budget", "all_blocks", "going_on")
+
+
+def _planted(value: object, text: str, known: object, where: str, planted: set[str]) -> object:
+    """Return the value with the text in its fields; without `known`, in every one."""
+    if isinstance(value, list):
+        return [_planted(item, text, known, where, planted) for item in value]
+    if not isinstance(value, dict):
+        if isinstance(value, str) and known is None:
+            planted.add(where)
+            return f"{value}{text}"
+        return value
+    new = {}
+    for name, inner in value.items():
+        place = f"{where}:{name}"
+        bound = name in BOUND and not where.startswith("progress.json")
+        if isinstance(inner, str) and known is not None and name in known and not bound:
+            # A word out of a few, as the reason of a decision is, stays.
+            new[name] = inner if inner in _OUTCOMES else f"{inner}{text}"
+            planted.add(place)
+        elif name in {"others", "headers"} and isinstance(inner, dict):
+            new[name] = {f"{key}{text}": item for key, item in inner.items()}
+            planted.add(place)
+        else:
+            new[name] = _planted(inner, text, known, where, planted)
+    return new
+
+
 def _write_host(results: Path, name: str, blocks: int) -> Path:
     variants = factory.variants(_MATRIX, ("parity", "study"))
     plan = factory.plan(

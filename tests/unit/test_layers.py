@@ -24,23 +24,25 @@ LAYERS = [
     ["archive"],
     ["store"],
     ["pack"],
+    ["variables"],
     ["checkout", "requirements"],
     ["schedule"],
     ["plan", "request", "follow"],
     ["rates"],
     ["inputs", "twin", "ladder"],
-    ["variants"],
+    ["variants", "patterns", "documents"],
     ["checks", "decide"],
     ["activation"],
     ["model"],
     ["decode", "upgrade", "attempts", "sums", "schema", "fingerprint"],
-    ["errors", "lang"],
+    ["errors", "lang", "alarm", "foreign"],
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 # What runs on the host: it ships without the rest of the kit.
 HOST_SIDE = {"runner", "service"}
 SHIPS = {
     "activation",
+    "alarm",
     "attempts",
     "checks",
     "decide",

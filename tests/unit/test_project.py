@@ -9,7 +9,8 @@ import pytest
 
 from collect import project as project_module
 from collect.errors import DataError
-from collect.project import check_environment, check_project, pack_project
+from collect.inputs import check_environment
+from collect.project import check_project, pack_project
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ROOT / "roles/server/files"
@@ -121,7 +122,7 @@ def test_a_project_without_manage_py(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "environment", [{"A": "two\nlines"}, {"A B": "x"}, {"A=": "x"}, {1: "x"}, {"A": ["canary"]}, []]
+    "environment", [{"A": "two\rlines"}, {"A B": "x"}, {"A=": "x"}, {1: "x"}, {"A": ["canary"]}, []]
 )
 def test_an_environment_that_no_file_can_hold(environment):
     with pytest.raises(DataError, match=r"^app_environment") as caught:

@@ -17,6 +17,7 @@ VARS = {
     for file in ("catalogue.yml", "profiles.yml", "app.yml")
     for name, value in yaml.safe_load((GROUP_VARS / file).read_text()).items()
 }
+CATALOGUE = VARS["server_catalogue"]
 
 
 def request(**given):
@@ -132,15 +133,15 @@ def test_numbers_may_come_from_the_command_line():
 
 
 def test_what_a_host_serves_is_read_from_its_record():
-    assert recorded_service("", "vm1") is None
+    assert recorded_service("", "vm1", CATALOGUE) is None
     record = {
         "variant": encode(request(server="granian")),
         "release": "r1",
         "since": "2026-01-01",
         "previous_release": None,
     }
-    service = recorded_service(json.dumps(record), "vm1")
-    assert recorded_service(dump(service), "vm1") == service
+    service = recorded_service(json.dumps(record), "vm1", CATALOGUE)
+    assert recorded_service(dump(service), "vm1", CATALOGUE) == service
     assert service.variant.id == "granian-wsgi"
     with pytest.raises(DataError, match=r"vm1: /etc/serverbench/service\.json: not JSON"):
-        recorded_service("{", "vm1")
+        recorded_service("{", "vm1", CATALOGUE)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import tarfile
 import zlib
@@ -13,6 +14,7 @@ from collect import archive as archive_module
 from collect.archive import unpack
 from collect.errors import DataError
 from collect.model import Decision, dumps
+from collect.report import build_report
 from collect.store import load_run, verify_trial
 
 
@@ -369,3 +371,58 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
         load_run(tmp_path / "none")
     with pytest.raises(DataError, match="was the run pulled"):
         load_run(tmp_path)
+
+
+def planned(path, value):
+    """Return the plan as JSON with another value at a place."""
+    data = json.loads(dumps(factory.plan(blocks=1, variants=factory.variants(factory.PAIRS[:2]))))
+    inner = data
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    return json.dumps(data).encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("variants",), [], "is of a variant or an endpoint that is not there"),
+        (("endpoints",), [], "is of a variant or an endpoint that is not there"),
+        (("blocks",), 0, "blocks: got 0; accepted: 1 to"),
+        (("created_at",), "yesterday", "created_at: got 'yesterday'; accepted: an ISO 8601 date"),
+        (("created_at",), "0001-01-01T00:00:00+14:00", "created_at: got '0001"),
+        (("load", "duration_s"), 1e308, "load.duration_s: got 1e+308; accepted"),
+        (("stopping", "gap"), 7.0, "stopping.gap: got 7.0; accepted"),
+        (("endpoints", 0, "method"), "\ud800", "holds '\\ud800', half a character"),
+        (("seed",), 10**30, "seed: got a number too large"),
+        (("timing", "stop_timeout_s"), float("nan"), "stop_timeout_s: got nan; accepted: a finite"),
+        (("trials", 0, "block"), 2, "trials[0].block: got 2; accepted: 1 to 1"),
+        (
+            ("windows",),
+            [{"starts_at": "2026-01-31", "ends_at": "x", "first_block": 1, "last_block": 1}],
+            "windows[0].starts_at: got '2026-01-31'; accepted: an ISO 8601 date with its offset",
+        ),
+    ],
+)
+def test_a_plan_that_does_not_hold_together_is_refused(tmp_path, plan, path, value, words):
+    run = factory.write_host(tmp_path, plan)
+    (run / plan.host / "plan.json").write_bytes(planned(path, value))
+    with pytest.raises(DataError) as caught:
+        load_run(run)
+    assert words in str(caught.value)
+    assert str(run / plan.host / "plan.json") in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "host.json"])
+def test_a_file_that_is_too_large_is_refused_before_it_is_read_whole(tmp_path, plan, name):
+    run = factory.write_host(tmp_path, plan)
+    with (run / plan.host / name).open("wb") as file:
+        file.truncate(65 * 2**20)
+    with pytest.raises(DataError, match=rf"{name}.*larger than"):
+        load_run(run)
+
+
+def test_a_run_with_a_negative_seed_has_a_report(tmp_path):
+    plan = factory.plan(seed=-1, variants=factory.variants(factory.PAIRS[:2]))
+    run = factory.write_host(tmp_path, plan, factory.noisy_trials(plan))
+    assert build_report(load_run(run)).hosts[0].answer

@@ -11,6 +11,12 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from collect.activation import Outcome
+from collect.decode import decode
+from collect.errors import DataError
+
+MAX_ANSWER = 1024 * 1024
+
 
 class ActionModule(ActionBase):
     """`activate_service: {tool, activation}`; fails with why, and the server's last lines."""
@@ -37,14 +43,15 @@ class ActionModule(ActionBase):
             shlex.join(command), in_data=json.dumps(arguments["activation"]).encode()
         )
         try:
-            outcome = json.loads(said["stdout"])
-        except ValueError:
+            # What the host says is not trusted to be what its tool would say.
+            outcome = decode(Outcome, json.loads(said["stdout"][:MAX_ANSWER]), arguments["tool"])
+        except (ValueError, RecursionError, DataError):
             why = (said["stderr"] or said["stdout"]).strip() or f"exit status {said['rc']}"
             return result | {"failed": True, "msg": f"{host}: {arguments['tool']}: {why}"}
-        if outcome["failed"]:
+        if outcome.failed:
             return result | {
                 "failed": True,
-                "msg": f"{host}: {outcome['message']}",
-                "stderr": outcome["journal"],
+                "msg": f"{host}: {outcome.message}",
+                "stderr": outcome.journal,
             }
-        return result | {"changed": outcome["changed"], "what": outcome["what"]}
+        return result | {"changed": outcome.changed, "what": list(outcome.what)}

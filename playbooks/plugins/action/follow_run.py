@@ -1,6 +1,6 @@
 """Follow a run on the host until it ends, one line for each trial.
 
-The host is touched as lightly as can be: every few seconds one `cat` and one `systemctl is-active`
+The host is touched as lightly as can be: every few seconds one `head` and one `systemctl is-active`
 over the open SSH connection. No module is sent and no Python is started while load runs. A
 connection that is lost is opened again; the run itself does not notice.
 
@@ -22,11 +22,14 @@ from ansible.utils.display import Display
 
 from collect.decode import decode, encode
 from collect.errors import DataError
+from collect.foreign import one_line
 from collect.model import Progress
 
 INTERVAL_S = 2.0
 # A slow VM whose network is away for a while still works on; after this long somebody should know.
 GIVE_UP_AFTER_S = 600.0
+MAX_BYTES = 64 * 1024
+"""Of progress.json, which has one; a host that writes more is not listened to any longer."""
 
 display = Display()
 
@@ -62,7 +65,8 @@ class ActionModule(ActionBase):
                         " goes on without us: run the same command with the same bench_run_id"
                         " later.",
                     }
-                display.warning(f"{host}: cannot look at the run just now ({error}); trying again")
+                why = one_line(str(error))
+                display.warning(f"{host}: cannot look at the run just now ({why}); trying again")
                 self._connection.reset()
                 progress, is_active = None, True
             if progress is not None:
@@ -98,7 +102,7 @@ class ActionModule(ActionBase):
         # After a boot the runner waits for the host to be up: it has a job, and is not active yet.
         answer = self._low_level_execute_command(
             f"systemctl is-active {unit} || systemctl list-jobs --no-legend {unit} | grep start"
-            f" || true; echo; cat {progress_file} 2>/dev/null || true"
+            f" || true; echo; head -c {MAX_BYTES} {progress_file} 2>/dev/null || true"
         )
         state, _, text = answer["stdout"].replace("\r", "").partition("\n\n")
         if not state:
@@ -107,7 +111,7 @@ class ActionModule(ActionBase):
         if text.strip():
             try:
                 progress = decode(Progress, json.loads(text), progress_file)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{progress_file}: {error}") from error
         return progress, bool({"active", "activating", "start"} & set(state.split()))
 
@@ -128,9 +132,9 @@ def _keep(folder: Path, host: str, progress: Progress) -> None:
 
 def _line(host: str, progress: Progress) -> str:
     if progress.state in ("done", "waiting"):
-        return f"  {host}  {progress.done}/{progress.total} {progress.phase}"
+        return f"  {host}  {progress.done}/{progress.total} {one_line(progress.phase)}"
     left = "" if progress.remaining_s is None else f", {_duration(progress.remaining_s)} left"
-    last = f"  {progress.last}" if progress.last else ""
+    last = f"  {one_line(progress.last)}" if progress.last else ""
     return (
         f"  {host}  block {progress.block}/{progress.blocks}"
         f"  {progress.done}/{progress.total}{left}{last}"

@@ -8,6 +8,8 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from collect.foreign import clean
+
 display = Display()
 
 
@@ -25,7 +27,7 @@ class ActionModule(ActionBase):
             mutually_exclusive=[["argv", "text"]],
         )
         if arguments["text"]:
-            display.display(arguments["text"].rstrip("\n"))
+            display.display(clean(arguments["text"]).rstrip("\n"))
             return result
         done = subprocess.run(arguments["argv"], capture_output=True, text=True, check=False)
         if done.stdout:

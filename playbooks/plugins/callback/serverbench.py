@@ -14,6 +14,8 @@ from ansible import constants
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
+from collect.foreign import clean
+
 DOCUMENTATION = """
     name: serverbench
     type: stdout
@@ -82,6 +84,11 @@ class CallbackModule(DefaultCallback):
         if self._display.verbosity or not isinstance(result.task, TaskInclude):
             super().v2_runner_on_ok(result)
 
+    def _get_diff(self, difflist: Any) -> str:  # noqa: ANN401 - Ansible's signature
+        """Return what changed in a file; a host's own text acts on no terminal."""
+        many = difflist if isinstance(difflist, list) else [difflist]
+        return str(super()._get_diff([_cleaned(diff) for diff in many]))
+
     def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ANN401 - Ansible's signature
         """Print the last words: who failed and who was not reached, or that all is done."""
         if self._display.verbosity:
@@ -122,14 +129,20 @@ class CallbackModule(DefaultCallback):
         name = result.task.get_name().strip()
         text = [f"FAILED {result.host.get_name()}, {name}: {_reason(result) or 'no reason given'}"]
         for stream in ("stderr", "stdout", "module_stderr"):
-            lines = str(result.result.get(stream) or "").strip().splitlines()
+            lines = clean(str(result.result.get(stream) or "")).strip().splitlines()
             if lines and lines[-1] not in text[0]:
                 text += [f"    {line}" for line in lines[-30:]]
         self._display.display("\n".join(text), color=constants.COLOR_ERROR)
+
+
+def _cleaned(diff: Any) -> Any:  # noqa: ANN401 - a mapping of texts, mostly
+    if not isinstance(diff, dict):
+        return diff
+    return {name: clean(value) if isinstance(value, str) else value for name, value in diff.items()}
 
 
 def _reason(result: Any) -> str:  # noqa: ANN401 - Ansible's result
     reason = str(result.result.get("msg") or "").strip()
     # What Ansible wraps around the sentence that says what is wrong.
     reason = _WRAPPING.sub("", reason)
-    return " ".join(reason.split())
+    return " ".join(clean(reason).split())

@@ -10,7 +10,9 @@ from ansible.errors import AnsibleFilterError
 
 from collect.decode import encode
 from collect.errors import DataError
+from collect.inputs import check_whole
 from collect.plan import plan_from_variables
+from collect.variants import MAX_CORES
 
 
 def serverbench_plan(variables: dict[str, Any], host: str, cores: int | str) -> dict[str, Any]:
@@ -24,7 +26,12 @@ def serverbench_plan(variables: dict[str, Any], host: str, cores: int | str) -> 
     created_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
     try:
         return encode(
-            plan_from_variables(variables, host=host, cores=int(cores), created_at=created_at)
+            plan_from_variables(
+                variables,
+                host=host,
+                cores=check_whole(cores, "cores", 1, MAX_CORES),
+                created_at=created_at,
+            )
         )
     except DataError as error:
         raise AnsibleFilterError(str(error)) from None

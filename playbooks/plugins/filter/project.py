@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from collect.errors import DataError
-from collect.project import check_environment
+from collect.inputs import check_environment
 
 
 def serverbench_is_environment(variables: Any) -> bool:  # noqa: ANN401 - whatever the inventory holds

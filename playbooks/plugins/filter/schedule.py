@@ -11,8 +11,10 @@ from ansible.errors import AnsibleFilterError
 from collect import schedule
 from collect.decode import decode, encode
 from collect.errors import DataError
+from collect.inputs import check_whole
 from collect.model import Plan
 from collect.plan import estimate_disk_bytes
+from collect.variants import MAX_CORES
 
 
 def serverbench_schedule(
@@ -29,7 +31,11 @@ def serverbench_schedule(
     now = datetime.now(timezone.utc)
     try:
         plan = schedule.plan_schedule(
-            variables, host=host, cores=int(cores), zone=zone or "UTC", now=now
+            variables,
+            host=host,
+            cores=check_whole(cores, "cores", 1, MAX_CORES),
+            zone=zone or "UTC",
+            now=now,
         )
     except DataError as error:
         raise AnsibleFilterError(str(error)) from None

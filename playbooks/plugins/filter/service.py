@@ -9,22 +9,23 @@ from ansible.errors import AnsibleFilterError
 
 from collect.decode import decode, encode
 from collect.errors import DataError
+from collect.inputs import check_whole
 from collect.model import Variant
 from collect.request import make_activation, recorded_service, requested_variant
-from collect.variants import plain
+from collect.variants import MAX_CORES, plain
 
 
 def serverbench_requested(variables: dict[str, Any], cores: int | str) -> dict[str, Any] | None:
     """Return the variant that `-e server=…` asks for, as a dict; None without."""
     try:
-        variant = requested_variant(variables, int(cores))
+        variant = requested_variant(variables, check_whole(cores, "cores", 1, MAX_CORES))
     except DataError as error:
         raise AnsibleFilterError(str(error)) from None
     return None if variant is None else encode(variant)
 
 
 def serverbench_recorded(
-    text: str, host: str, variants: list[dict[str, Any]]
+    text: str, host: str, variants: list[dict[str, Any]], catalogue: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Return the variant a host serves, as the plan has it now if it does; None without one.
 
@@ -32,9 +33,10 @@ def serverbench_recorded(
         text: the host's service.json, or nothing.
         host: its name, for the message where that cannot be read.
         variants: those of the plan.
+        catalogue: `server_catalogue`, which knows what may be on record.
     """
     try:
-        service = recorded_service(text, host)
+        service = recorded_service(text, host, catalogue)
     except DataError as error:
         raise AnsibleFilterError(str(error)) from None
     if service is None:

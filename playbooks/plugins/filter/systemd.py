@@ -9,10 +9,14 @@ _PLAIN = re.compile(r"[A-Za-z0-9@%+=:,./_\[\]{}()*?-]+")
 
 
 def systemd_quote_environment_file(value: object) -> str:
-    """Quote a value of an `EnvironmentFile=`, where neither `%` nor `$` has a meaning."""
+    """Quote a value of an `EnvironmentFile=`, where neither `%` nor `$` has a meaning.
+
+    In quotes a line break is kept. No message repeats the value: it may be a secret, and what a
+    filter says is shown even where a task is not.
+    """
     text = str(value)
-    if "\n" in text or "\0" in text:
-        raise ValueError(f"cannot hold a line break or NUL: {text!r}")
+    if "\0" in text:
+        raise ValueError("an environment cannot hold NUL")
     if _PLAIN.fullmatch(text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -20,6 +24,8 @@ def systemd_quote_environment_file(value: object) -> str:
 
 def systemd_quote(value: object) -> str:
     """Quote one item of a setting such as `Environment=`: specifiers (`%`) lose their meaning."""
+    if "\n" in str(value):
+        raise ValueError("a setting of a unit cannot hold a line break")
     return systemd_quote_environment_file(value).replace("%", "%%")
 
 

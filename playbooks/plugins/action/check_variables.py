@@ -1,0 +1,41 @@
+"""Refuse a variable that makes no sense, before any host is touched; see `collect.variables`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.plugins.action import ActionBase
+
+from collect.errors import DataError
+from collect.variables import ENVIRONMENTS, RULES, check_variables
+
+
+class ActionModule(ActionBase):
+    """`check_variables:` fails with the first variable of the host that does not fit."""
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return `failed` with a line that names the variable and what it accepts."""
+        result = super().run(tmp, task_vars)
+        self.validate_argument_spec({})
+        known = task_vars or {}
+        values: dict[str, Any] = {}
+        try:
+            for name in (*RULES, *ENVIRONMENTS):
+                if name in known:
+                    values[name] = self._value(known[name], name)
+            check_variables(values)
+        except DataError as error:
+            return result | {"failed": True, "msg": f"{known['inventory_hostname']}: {error}"}
+        return result
+
+    def _value(self, given: Any, name: str) -> Any:  # noqa: ANN401 - whatever the inventory holds
+        try:
+            return self._templar.template(given)
+        except AnsibleUndefinedVariable:
+            # Derived from what is known at its place alone, as server_bind is.
+            return None
+        except AnsibleError as error:
+            raise DataError(f"{name}: cannot be read: {error}") from None
