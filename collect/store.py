@@ -299,13 +299,13 @@ def _load_host(folder: Path) -> HostRun:
         if trial.trial_id != path.name:
             raise DataError(f"{path / TRIAL}: trial_id is {trial.trial_id!r}, unlike its folder")
         by_id[path.name] = StoredTrial(path, trial)
-    planned = {trial.id for trial in plan.trials}
+    planned = {trial.id: trial for trial in plan.trials}
     if strangers := sorted(name for name in by_id if split_attempt(name)[0] not in planned):
         raise DataError(
             f"{trials / strangers[0]}: not in {PLAN}; a run's folder holds the trials of one plan"
         )
     for stored in by_id.values():
-        _check_belongs(stored, plan)
+        _check_belongs(stored, plan, planned)
     decision = _load_decision(folder / DECISION, plan)
     places = {trial.id: trial.position for trial in plan.trials}
 
@@ -398,12 +398,12 @@ def _blocks(plan: Plan, decision: Decision | None) -> int:
     return min(plan.blocks, decision.blocks_done)
 
 
-def _check_belongs(stored: StoredTrial, plan: Plan) -> None:
+def _check_belongs(stored: StoredTrial, plan: Plan, trials: Mapping[str, PlannedTrial]) -> None:
     for name in ("started_at", "ended_at"):
         where = f"{stored.folder / TRIAL}: {name}"
         check_moment(getattr(stored.trial, name), where, with_offset=True)
     planned_id, attempt = split_attempt(stored.trial.trial_id)
-    planned = next(trial for trial in plan.trials if trial.id == planned_id)
+    planned = trials[planned_id]
     for name, got, wanted in (
         ("attempt", stored.trial.attempt, attempt),
         ("run_id", stored.trial.run_id, plan.run_id),

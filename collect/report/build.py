@@ -143,12 +143,17 @@ def _host(run: Run, host: HostRun) -> HostReport:
     def is_valid(trial: Trial) -> bool:
         return judged[trial.trial_id].status != "invalid"
 
-    counted = host.counted(is_valid)
-    counted_legs = host.counted(is_valid, host.legs)
-    used_legs = [line for line in legs if is_valid(line.trial) and line.stored in counted_legs]
-    used_lines = tuple(
-        line for line in lines if line.verdict.status != "invalid" and line.stored in counted
-    )
+    # By their ids: to compare whole trials with each other would take the square of their number.
+    counted = {
+        stored.trial.trial_id
+        for stored in (*host.counted(is_valid), *host.counted(is_valid, host.legs))
+    }
+
+    def is_used(line: TrialLine) -> bool:
+        return is_valid(line.trial) and line.trial.trial_id in counted
+
+    used_legs = [line for line in legs if is_used(line)]
+    used_lines = tuple(line for line in lines if is_used(line))
     used = [(line.trial, line.marks) for line in used_lines]
     # A run that ended early has fewer blocks than were planned, and is none the worse for it.
     plan = replace(host.plan, blocks=host.blocks)

@@ -177,8 +177,9 @@ def test_the_connection_is_cut(bench):
     """2. The SSH connection is cut for two minutes during a run (packets dropped).
 
     Kept: everything; the run does not notice.
-    Said: `cannot look at the run just now (…); trying again`, then where it is.
-    Then: the same command, still waiting, follows again and ends with the report. Exit status 0.
+    Said: nothing new for as long as SSH itself tries again (two to three minutes), then that the
+    run cannot be looked at just now, for ten minutes at most.
+    Then: the command, still waiting, follows again and ends with the report. Exit status 0.
     """
     with bench.started(bench_blocks=12) as playbook:
         bench.wait_for_load()
@@ -186,7 +187,6 @@ def test_the_connection_is_cut(bench):
             time.sleep(120)
         output, _ = playbook.communicate(timeout=TIMEOUT_S)
     assert playbook.returncode == 0, output
-    assert "cannot look at the run just now" in " ".join(output.split())
     bench.assert_whole()
 
 
