@@ -40,6 +40,7 @@ VARIABLES: dict[str, Any] = {
     "bench_blocks": 1,
     "bench_decide": None,
     "bench_reruns_per_block": 1,
+    "bench_timing": {"ready_timeout_s": 10, "stop_timeout_s": 15, "sample_interval_s": 0.5},
     "bench_load": {"threads": 1, "connections": 4, "duration_s": 3, "warmup_s": 0, "timeout_s": 5},
 }
 TIMEOUT_S = 600
