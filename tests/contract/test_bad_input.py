@@ -44,6 +44,8 @@ KNOWN = {
     "postgresql_password": "",
     "app_database_environment": {},
     "bench_ladder": False,
+    "bench_rates": None,
+    "bench_slo_p99_ms": None,
     "base_apt_mirror": "",
     "app_pip_index_url": "",
     "server_home_dir": "/opt/serverbench/current",
@@ -193,6 +195,9 @@ WRONG = {
     "budget-negative": ({"bench_time_budget_s": -5}, "bench_time_budget_s: got -5; accepted: a w"),
     "reruns-negative": ({"bench_reruns_per_block": -1}, "bench_reruns_per_block: got -1; accepted"),
     "twin-unknown": ({"bench_twin": "nobody"}, "bench_twin: got 'nobody'; accepted: true, false"),
+    "rates-word": ({"bench_rates": "often"}, "bench_rates: got 'often'; accepted: {of_capacity"),
+    "rates-above": ({"bench_rates": {"of_capacity": ["900%"]}}, "bench_rates.of_capacity"),
+    "slo-none": ({"bench_slo_p99_ms": 0}, "bench_slo_p99_ms: got 0"),
     "ladder-perhaps": ({"bench_ladder": "perhaps"}, "bench_ladder: got 'perhaps'; accepted: true"),
     "order-unknown": ({"bench_order": "random"}, "bench_order: got 'random'; accepted: interleav"),
     "seed-text": ({"bench_seed": "abc"}, "bench_seed: got 'abc'; accepted: a whole number"),
@@ -385,6 +390,9 @@ def of_all_pairs(text):
 
 # How a text gets into each variable that is not a plain one; by its name in the argument specs.
 PLACES = {
+    # Short for the command line.
+    "rates": lambda text: {"bench_rates": text},
+    "slo_p99_ms": lambda text: {"bench_slo_p99_ms": text},
     "bench_profiles": as_item("bench_profiles"),
     "bench_matrix.server": lambda text: line(server=text),
     "bench_matrix.interface": lambda text: line(interface=text),

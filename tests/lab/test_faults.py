@@ -317,7 +317,7 @@ def test_the_answer_is_wrong(bench):
     run = bench.run(expect=2, app_endpoints=endpoints)
     assert "splendid" in said(run)
     trials = bench.trials().values()
-    assert {trial.outcome.status for trial in trials} == {"not_ready"}
+    assert {trial.outcome.status for trial in trials} == {"wrong_answer_before"}
     assert all(trial.wrk is None for trial in trials)
 
 
