@@ -7,12 +7,13 @@ INVENTORY ?= inventory/lab
 ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help bench test test-fast fuzz test-vm lint lab-up lab-down lab-reset lab-ssh venv docs lock messages clean
+.PHONY: help bench test test-fast fuzz test-faults test-vm lint lab-up lab-down lab-reset lab-ssh venv docs lock messages clean
 
 help:
 	@echo 'make bench      bring up a lab host here, deploy six servers, measure and rank them'
-	@echo 'make test       every test, the lab hosts and a virtual machine included'
+	@echo 'make test       every test but the faults, the lab hosts and a virtual machine included'
 	@echo 'make test-fast  the tests that need no lab host'
+	@echo 'make test-faults  what goes wrong, done to a lab host for real'
 	@echo 'make test-vm    its scenario on a virtual machine alone'
 	@echo 'make fuzz       what reads files and answers of hosts, fed with rubbish for minutes'
 	@echo 'make lint       ruff, mypy, yamllint, ansible-lint'
@@ -39,6 +40,9 @@ test-fast: $(VENV)/.dev test-packages
 FUZZ_EXAMPLES ?= 5000
 fuzz: $(VENV)/.dev
 	SERVERBENCH_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q tests/unit/test_fuzz_files.py tests/unit/test_fuzz_results.py
+
+test-faults: $(VENV)/.dev
+	$(BIN)/pytest -m faults $(PYTEST_ARGS)
 
 test-vm: $(VENV)/.dev
 	$(BIN)/pytest -m vm $(PYTEST_ARGS)

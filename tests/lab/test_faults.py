@@ -174,6 +174,7 @@ def packets_dropped() -> Iterator[None]:
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_the_connection_is_cut(bench):
     """2. The SSH connection is cut for two minutes during a run (packets dropped).
 
@@ -192,6 +193,7 @@ def test_the_connection_is_cut(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_the_host_loses_power(bench):
     """3. The host is switched off without warning during a trial, and boots again.
 
@@ -213,6 +215,7 @@ def test_the_host_loses_power(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_the_server_is_killed(bench):
     """4. The server is killed inside a trial.
 
@@ -233,6 +236,7 @@ def test_the_server_is_killed(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_the_disk_of_the_results_is_full(bench):
     """7. The disk that the results are written to on the host fills up during a run.
 
@@ -260,6 +264,7 @@ def test_the_disk_of_the_results_is_full(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_redis_is_stopped(bench):
     """8. Redis, which the application asks, is stopped during a run.
 
@@ -281,6 +286,7 @@ def test_redis_is_stopped(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_the_port_is_taken(bench):
     """9. Another program listens on the app port.
 
@@ -300,6 +306,7 @@ def test_the_port_is_taken(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_the_answer_is_wrong(bench):
     """10. The application answers 200 with a body that is not the one it must give.
 
@@ -322,6 +329,7 @@ def test_the_answer_is_wrong(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_packages_cannot_be_fetched(bench):
     """12. The network is gone while packages are installed.
 
@@ -343,6 +351,7 @@ def test_packages_cannot_be_fetched(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_two_operators_start_at_once(bench):
     """13. Two people start a run on the same host at the same time.
 
@@ -365,6 +374,7 @@ def test_two_operators_start_at_once(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_a_result_file_is_cut_off(bench):
     """15. A result file on the host is cut off before it is fetched.
 
@@ -390,6 +400,7 @@ def test_a_result_file_is_cut_off(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_the_runner_is_killed(bench):
     """16. The runner on the host is killed during a trial (SIGKILL).
 
@@ -413,6 +424,7 @@ def test_the_runner_is_killed(bench):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 @pytest.mark.parametrize("how", ["is missing", "crashes"])
 def test_wrk_does_not_work(bench, how):
     """17. wrk is missing, or crashes.
@@ -435,6 +447,7 @@ def test_wrk_does_not_work(bench, how):
 
 
 @pytest.mark.lab
+@pytest.mark.faults
 def test_the_results_folder_cannot_be_written(bench, tmp_path):
     """18. The results folder on the control machine cannot be written.
 
