@@ -355,7 +355,7 @@ def _rates_table(title: str, rows: Sequence[RateRow]) -> RateTable:
 
 
 def _cells(row: RateRow) -> Cells:
-    load = "" if row.share is None else text.percent(row.share)
+    load = "" if row.share is None else f"{row.share * 100:.3g} %"
     start = (
         text.one_line(row.variant),
         load,
@@ -364,7 +364,8 @@ def _cells(row: RateRow) -> Cells:
     )
     lag = text.figure(row.lag_p99_ms)
     if not row.is_carried:
-        return (*start, pgettext("a rate", "not carried"), "", "", "", "", lag)
+        # In the widest column, so that it costs the others no room.
+        return (*start, "", "", "", pgettext("a rate", "not carried"), "", lag)
     interval = ""
     if row.p99_low_ms is not None and row.p99_high_ms is not None:
         interval = f"[{text.figure(row.p99_low_ms)}, {text.figure(row.p99_high_ms)}]"

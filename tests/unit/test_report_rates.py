@@ -121,7 +121,7 @@ def test_a_rate_that_was_not_kept_has_no_latency(run):
     assert {reason.code for line in lost for reason in line.verdict.reasons} == {"rate_missed"}
     common = next(table for table in tables(movie) if "one rate" in table.title)
     cells = next(row for row in common.rows if row[0] == "daphne-asgi")
-    assert cells[3:8] == ("not carried", "", "", "", "")
+    assert cells[3:8] == ("", "", "", "not carried", "")
 
 
 def test_one_sentence_says_who_answers_soonest_and_whether_that_is_told(run):
