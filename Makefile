@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 
 help:
 	@echo 'make bench      bring up a lab host here, deploy six servers, measure and rank them'
-	@echo 'make test       every test but the faults, the lab hosts and a virtual machine included'
+	@echo 'make test       every test but the two below, the lab hosts included'
 	@echo 'make test-fast  the tests that need no lab host'
 	@echo 'make test-faults  what goes wrong, done to a lab host for real'
 	@echo 'make test-vm    its scenario on a virtual machine alone'
