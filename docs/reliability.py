@@ -22,10 +22,10 @@ _PARTS = ("Kept", "Said", "Then")
 HEAD = """\
 # When something goes wrong
 
-Each of these was done to a real host by a test (`make test-faults`; 6 and 14 by
-`make test-vm`, 1, 5 and 11 by `make test`), and this page is made from those tests. *The same command* is the one that was given
-at first, with its `bench_run_id`: what was finished is never measured twice, and what was cut off
-is never averaged.
+Each of these was done to a real host by a test (`make test-faults`; 6 and 14 by `make test-vm`,
+1, 5 and 11 by `make test`), and this page is made from those tests. *The same command* is the one
+that was given at first, with its `bench_run_id`: what was finished is never measured twice, and
+what was cut off is never averaged.
 
 | | what happens | what is kept | what is said | what comes next | test |
 |---|---|---|---|---|---|
