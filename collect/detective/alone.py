@@ -53,7 +53,7 @@ def _decay(course: Course, feature: Feature) -> Finding:
         trials=int(own.sum()),
         ratio=Interval(ratio, low, high),
         variants=(course.names[feature.variant],),
-        per_hour=math.exp(feature.effect / hours) if hours > 0 else None,
+        per_hour=math.exp(feature.effect / hours) if hours >= 1 else None,
         memory_ratio=_growth(course, own),
     )
 

@@ -95,7 +95,8 @@ class Finding:
     sessions: int = 1
     """In how many sessions, with a pause before each, it was seen: a credit only."""
     per_hour: float | None = None
-    """A decaying server's speed after an hour over its speed before."""
+    """A decaying server's speed after an hour over its speed before; None in a run that is shorter,
+    since nobody saw what comes after."""
     memory_ratio: float | None = None
     """Its peak memory at the end over that at the begin, where it grew too."""
     signs: Signs = Signs()
