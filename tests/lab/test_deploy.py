@@ -337,6 +337,8 @@ def start_run(host, run_id):
         "bench_decide": None,
         "bench_twin": False,
         "bench_ladder": False,
+        "bench_rates": None,
+        "bench_slo_p99_ms": None,
         "bench_load": {
             "threads": 1,
             "connections": 4,
