@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +15,7 @@ import ansible_runner
 
 REPO = Path(__file__).resolve().parents[2]
 LAB_INVENTORY = REPO / "inventory/lab"
+SSH_CONFIG = REPO / ".lab/ssh/config"
 # The hosts that are benchmarked in tests, on a bridge of their own: lab1 is left alone.
 BENCH_HOSTS = {
     "labb13": {"lab_host_address": "198.19.89.13", "lab_host_release": "trixie"},
@@ -40,6 +44,39 @@ class PlaybookRun:
     def changed(self) -> dict[str, int]:
         """How many tasks changed something, by host; empty when none did."""
         return {host: count for host, count in self.stats.get("changed", {}).items() if count}
+
+
+def ssh(
+    host: str, command: str, *, stdin: str | None = None, check: bool = True, timeout_s: float = 120
+) -> str:
+    """Run a shell command on a lab host, and return what it printed, stripped.
+
+    With `check=False` an exit status other than 0 is nobody's business.
+    """
+    done = subprocess.run(
+        ["ssh", "-F", SSH_CONFIG, "-o", "ConnectTimeout=10", host, command],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert not check or done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def run_script(host: str, script: str) -> str:
+    """Run a script on a lab host by way of standard input: no process list shows what it says."""
+    return ssh(host, "sh /dev/stdin", stdin=script)
+
+
+def block_of(host: str, run_id: str) -> float:
+    """The block that a run is in; 0 before the first, infinite after the last."""
+    said = ssh(host, f"cat /var/lib/serverbench/runs/{run_id}/progress.json", check=False)
+    if not said:
+        return 0
+    progress = json.loads(said)
+    return math.inf if progress["state"] in ("done", "failed") else progress["block"]
 
 
 def run_playbook(

@@ -15,7 +15,7 @@ import time
 import pytest
 import yaml
 from labkit import BENCH_HOSTS as HOSTS
-from labkit import REPO, run_playbook
+from labkit import REPO, run_playbook, ssh
 
 from collect.model import load_plan, load_trial
 
@@ -121,8 +121,7 @@ def test_with_nothing_to_do_it_is_a_handful_of_tasks(deployed):
     ],
 )
 def test_what_somebody_changed_by_hand_is_put_right(deployed, damage):
-    ssh = ["ssh", "-F", REPO / ".lab/ssh/config", "labb13"]
-    subprocess.run([*ssh, damage], check=True, capture_output=True)
+    ssh("labb13", damage)
     mended = run_playbook("deploy.yml", deployed, limit="labb13")
     assert list(mended.changed) == ["labb13"]
     assert run_playbook("deploy.yml", deployed, limit="labb13").changed == {}

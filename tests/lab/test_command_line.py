@@ -14,7 +14,7 @@ import time
 
 import pytest
 from labkit import BENCH_HOSTS as HOSTS
-from labkit import REPO
+from labkit import REPO, ssh
 
 from collect.model import load_plan
 
@@ -76,13 +76,11 @@ def test_the_doctor_finds_deployed_hosts_fit(deployed):
 @pytest.mark.lab
 def test_the_doctor_names_who_holds_the_port(deployed):
     hog = "python3 -m http.server --bind 127.0.0.1 9875"
-    ssh = ["ssh", "-F", str(REPO / ".lab/ssh/config"), "labb13"]
-    unit = "systemd-run --quiet --unit=port-hog"
-    subprocess.run([*ssh, f"{unit} {hog}; sleep 2"], check=True)
+    ssh("labb13", f"systemd-run --quiet --unit=port-hog {hog}; sleep 2")
     try:
         done = serverbench("doctor", "-i", str(deployed), "--limit", "labb13")
     finally:
-        subprocess.run([*ssh, "systemctl stop port-hog"], check=True)
+        ssh("labb13", "systemctl stop port-hog")
     assert done.returncode == 1
     assert "9875 is held by python3" in done.stdout
 
@@ -116,8 +114,7 @@ def test_ctrl_c_leaves_the_run_going_and_follow_brings_it_home(deployed, variabl
     assert f"serverbench follow {RUN_ID} -i {deployed}" in said
     unit = f"serverbench-runner@{RUN_ID}"
     for host in HOSTS:
-        command = ["ssh", "-F", str(REPO / ".lab/ssh/config"), host, "systemctl", "is-active", unit]
-        subprocess.run(command, check=True)
+        ssh(host, f"systemctl is-active {unit}")
     home = json.dumps({"bench_results_dir": results})
     # Without the id: it is the one under way.
     followed = serverbench("follow", "-i", str(deployed), "-e", home)

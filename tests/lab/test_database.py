@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
 
 import pytest
 import yaml
-from labkit import REPO, run_playbook
+from labkit import REPO, run_playbook, ssh
 
 HOST = "labb13"
 POOL_SIZE = 4
@@ -64,19 +63,6 @@ awk '/requests in/ {print $1}' /tmp/database-load
 """
 
 
-def on_host(*command, text=None):
-    done = subprocess.run(
-        ["ssh", "-F", REPO / ".lab/ssh/config", HOST, shlex.join(command)],
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
-
-
 def deploy(inventory, **variables):
     return run_playbook(
         "deploy.yml", inventory, limit=HOST, bench_matrix=MATRIX, bench_twin=False, **variables
@@ -85,7 +71,9 @@ def deploy(inventory, **variables):
 
 def load(unit, paths):
     """Load one variant; returns its answers, and the most connections it ever had open."""
-    said = on_host("bash", "-s", f"serverbench-{unit}.service", *paths, text=SCRIPT).splitlines()
+    said = ssh(
+        HOST, shlex.join(["bash", "-s", f"serverbench-{unit}.service", *paths]), stdin=SCRIPT
+    ).splitlines()
     answers, most, samples, errors, requests = said
     assert int(samples) >= 10
     assert int(requests) > 0
@@ -98,7 +86,7 @@ def on_postgresql(deployed):
     deploy(deployed, app_database="postgresql")
     yield deployed
     run_playbook("deploy.yml", deployed, limit=HOST)
-    on_host("systemctl", "stop", "postgresql.service")
+    ssh(HOST, "systemctl stop postgresql.service")
 
 
 @pytest.mark.lab
@@ -129,9 +117,9 @@ def test_every_endpoint_is_right_and_connections_stay_within_the_pools(unit):
 def test_the_pages_are_those_of_sqlite():
     # Two databases may sort by other rules; each page would then hold other rows.
     query = "SELECT title FROM movies_movie ORDER BY title, year LIMIT 2"
-    rows = on_host("runuser", "-u", "serverbench", "--", "psql", "-XAt", "-c", query).split("\n")
+    rows = ssh(HOST, f"runuser -u serverbench -- psql -XAt -c {shlex.quote(query)}").split("\n")
     assert rows[0] == rows[1] == "The Amber Archive"
-    assert on_host("sh", "-c", "ss -Hltn 'sport = 5432'") == ""
+    assert ssh(HOST, "ss -Hltn 'sport = 5432'") == ""
 
 
 @pytest.mark.lab
@@ -145,12 +133,10 @@ def test_a_password_from_vault_opens_the_door_and_is_seen_nowhere(on_postgresql)
         )
         assert answers["/api/demo/movie/movie"][1]["count"] == 1000
         assert (most >= 1, errors) == (True, "all right")
-        assert on_host("stat", "-c", "%a %U", "/etc/serverbench/pgpass") == "400 serverbench\n"
-        assert on_host("sh", "-c", "grep -rl canary /etc /var/log || true") == (
-            "/etc/serverbench/pgpass\n"
-        )
-        listening = on_host("sh", "-c", "ss -Hltn 'sport = 5432' | awk '{print $4}'").split()
+        assert ssh(HOST, "stat -c '%a %U' /etc/serverbench/pgpass") == "400 serverbench"
+        assert ssh(HOST, "grep -rl canary /etc /var/log || true") == "/etc/serverbench/pgpass"
+        listening = ssh(HOST, "ss -Hltn 'sport = 5432' | awk '{print $4}'").split()
         assert set(listening) <= {"127.0.0.1:5432", "[::1]:5432"}
     finally:
         deploy(on_postgresql, app_database="postgresql")
-    assert on_host("sh", "-c", "ls /etc/serverbench").count("pgpass") == 0
+    assert ssh(HOST, "ls /etc/serverbench").count("pgpass") == 0

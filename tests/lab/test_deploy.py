@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 import yaml
 from labkit import BENCH_HOSTS as HOSTS
-from labkit import REPO, run_playbook
+from labkit import REPO, SSH_CONFIG, run_playbook, ssh
 from render import group_vars, unit_files
 
 from collect.activation import dump
@@ -26,7 +26,6 @@ from collect.request import make_activation, requested_variant
 VARS = group_vars()
 TOOL = "/opt/serverbench/runner/serverbench-runner.pyz"
 HEALTH = "/api/django-starter/monitoring/health"
-SSH = ["ssh", "-F", str(REPO / ".lab/ssh/config")]
 # One server for each host: a playbook serves both.
 SERVERS = dict(zip(HOSTS, ("gunicorn", "uvicorn"), strict=True))
 
@@ -68,19 +67,6 @@ print(json.dumps({"right": sum(counts), "failed": len(failures), "failures": fai
 """.replace("PATH", HEALTH)
 
 
-def ssh(host, command, *, check=True, stdin=None):
-    done = subprocess.run(
-        [*SSH, host, command],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        input=stdin,
-    )
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
-
-
 @contextmanager
 def asking(*hosts, port=9875):
     """Ask the hosts all the time; the answers' counts are there afterwards."""
@@ -89,7 +75,7 @@ def asking(*hosts, port=9875):
         ssh(host, "cat > /run/ask_on.py", stdin=ASK_ON)
     loops = {
         host: subprocess.Popen(
-            [*SSH, host, "python3", "/run/ask_on.py", str(port)],
+            ["ssh", "-F", SSH_CONFIG, host, "python3", "/run/ask_on.py", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import json
-import math
-import subprocess
 import sys
 import threading
 import time
 
 import pytest
-from labkit import REPO, run_playbook
+from labkit import REPO, block_of, run_playbook
 
 from collect.checks import verdicts
 from collect.detective import investigate, throughput_of
@@ -47,24 +44,6 @@ VARIABLES = {
 }
 
 
-def block_of(run_id):
-    """Return the block that the host is in; 0 before the first, infinite after the last."""
-    done = subprocess.run(
-        [
-            "ssh", "-F", REPO / ".lab/ssh/config", HOST,
-            "cat", f"/var/lib/serverbench/runs/{run_id}/progress.json",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        return 0
-    progress = json.loads(done.stdout)
-    return math.inf if progress["state"] != "running" else progress["block"]
-
-
 class Throttle:
     """Lowers the host's quota in some blocks of a run, and remembers when."""
 
@@ -85,7 +64,7 @@ class Throttle:
 
     def _work(self):
         for wanted, cores in ((self._first, SLOW_CORES), (self._last + 1, None)):
-            while not self._over.is_set() and block_of(self._run_id) < wanted:
+            while not self._over.is_set() and block_of(HOST, self._run_id) < wanted:
                 time.sleep(0.3)
             if self._over.is_set():
                 return

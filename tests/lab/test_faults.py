@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from labkit import REPO, PlaybookRun, run_playbook
+from labkit import REPO, PlaybookRun, run_playbook, ssh
 
 from collect.checks import verdicts
 from collect.model import Trial, load_trial
@@ -46,22 +46,10 @@ VARIABLES: dict[str, Any] = {
 TIMEOUT_S = 600
 
 
-def ssh(command: str, *, check: bool = True) -> str:
-    done = subprocess.run(
-        ["ssh", "-F", REPO / ".lab/ssh/config", "-o", "ConnectTimeout=10", HOST, command],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
-    assert not check or done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout.strip()
-
-
 def wait_until(command: str) -> None:
     """Wait until a command succeeds on the host."""
     deadline = time.monotonic() + TIMEOUT_S
-    while ssh(f"({command}) >/dev/null 2>&1 && echo yes", check=False) != "yes":
+    while ssh(HOST, f"({command}) >/dev/null 2>&1 && echo yes", check=False) != "yes":
         assert time.monotonic() < deadline, command
         time.sleep(0.3)
 
@@ -130,7 +118,7 @@ class Bench:
 
     def files(self) -> dict[str, bytes]:
         """The trials that are on the host, by name, as they were written."""
-        listed = ssh(f"cd {self.on_host}/trials && sha256sum b*/trial.json || true")
+        listed = ssh(HOST, f"cd {self.on_host}/trials && sha256sum b*/trial.json || true")
         return {line.split()[1]: line.split()[0].encode() for line in listed.splitlines()}
 
     def assert_whole(self, *, kept: dict[str, bytes] | None = None) -> None:
@@ -142,7 +130,7 @@ class Bench:
         assert len(host.plan.trials) <= len(trials) - len(spoilt), spoilt
         now = self.files()
         assert {name: now.get(name) for name in kept or {}} == (kept or {})
-        assert ssh(f"systemctl is-active {SERVED}", check=False) == "active"
+        assert ssh(HOST, f"systemctl is-active {SERVED}", check=False) == "active"
 
 
 def said(run: PlaybookRun) -> str:
@@ -151,7 +139,7 @@ def said(run: PlaybookRun) -> str:
 
 @pytest.fixture
 def bench(deployed, tmp_path, request) -> Bench:
-    ssh(f"systemctl start {SERVED}")
+    ssh(HOST, f"systemctl start {SERVED}")
     name = request.node.name.removeprefix("test_")[:60].rstrip("_").replace("_", "-")
     return Bench(deployed, tmp_path / "results", name)
 
@@ -205,7 +193,7 @@ def test_the_host_loses_power(bench):
         wait_until(f"ls {bench.on_host}/trials/b02-*")
         bench.wait_for_load()
         kept = bench.files()
-        ssh("systemctl poweroff --force --force", check=False)
+        ssh(HOST, "systemctl poweroff --force --force", check=False)
         time.sleep(3)
         run_playbook("lab.yml", bench.inventory, limit=HOST)
         output, _ = playbook.communicate(timeout=TIMEOUT_S)
@@ -225,7 +213,9 @@ def test_the_server_is_killed(bench):
     """
     with bench.started() as playbook:
         bench.wait_for_load()
-        ssh("systemctl kill -s KILL 'serverbench-*-wsgi.service' 'serverbench-*-asgi.service'")
+        ssh(
+            HOST, "systemctl kill -s KILL 'serverbench-*-wsgi.service' 'serverbench-*-asgi.service'"
+        )
         output, _ = playbook.communicate(timeout=TIMEOUT_S)
     assert playbook.returncode == 0, output
     died = [trial for trial in bench.trials().values() if trial.outcome.status == "server_died"]
@@ -244,23 +234,23 @@ def test_the_disk_of_the_results_is_full(bench):
     Said: `No space left on device`, with the file. Exit status 2; the service runs again.
     Then: with room made, the same command goes on at the trial that is missing.
     """
-    ssh("mount -t tmpfs -o size=4m,mode=755 tmpfs /var/lib/serverbench/runs")
+    ssh(HOST, "mount -t tmpfs -o size=4m,mode=755 tmpfs /var/lib/serverbench/runs")
     try:
         with bench.started(bench_blocks=4) as playbook:
             wait_until(f"ls {bench.on_host}/trials/b01-*")
             bench.wait_for_load()
-            ssh("dd if=/dev/zero of=/var/lib/serverbench/runs/filler bs=64k || true")
+            ssh(HOST, "dd if=/dev/zero of=/var/lib/serverbench/runs/filler bs=64k || true")
             output, _ = playbook.communicate(timeout=TIMEOUT_S)
         assert playbook.returncode == 2, output
         assert "No space left on device" in output
-        assert ssh(f"systemctl is-active {SERVED}") == "active"
+        assert ssh(HOST, f"systemctl is-active {SERVED}") == "active"
         kept = bench.files()
         assert kept
-        ssh("rm /var/lib/serverbench/runs/filler")
+        ssh(HOST, "rm /var/lib/serverbench/runs/filler")
         bench.run(bench_blocks=4)
         bench.assert_whole(kept=kept)
     finally:
-        ssh("umount /var/lib/serverbench/runs")
+        ssh(HOST, "umount /var/lib/serverbench/runs")
 
 
 @pytest.mark.lab
@@ -274,13 +264,13 @@ def test_redis_is_stopped(bench):
     """
     with bench.started(bench_endpoints=["health-sync"], bench_blocks=2) as playbook:
         wait_until(f"systemctl is-active {bench.unit}")
-        ssh("systemctl stop redis-server")
+        ssh(HOST, "systemctl stop redis-server")
         output, _ = playbook.communicate(timeout=TIMEOUT_S)
     assert playbook.returncode == 2, output
     assert "trials can be used" in output
     assert "wrong answer" in output
     bench.run(bench_run_id=f"{bench.run_id}-again", bench_endpoints=["health-sync"])
-    assert ssh("systemctl is-active redis-server") == "active"
+    assert ssh(HOST, "systemctl is-active redis-server") == "active"
     again = Bench(bench.inventory, bench.results, f"{bench.run_id}-again")
     again.assert_whole()
 
@@ -294,12 +284,12 @@ def test_the_port_is_taken(bench):
     Said: which process holds the port. Exit status 2: not one trial can be used.
     Then: once it is gone, a new run measures.
     """
-    ssh(f"systemctl stop {SERVED}")
-    ssh("systemd-run --quiet --unit=stranger python3 -m http.server 9875 --bind 127.0.0.1")
+    ssh(HOST, f"systemctl stop {SERVED}")
+    ssh(HOST, "systemd-run --quiet --unit=stranger python3 -m http.server 9875 --bind 127.0.0.1")
     try:
         run = bench.run(expect=2)
     finally:
-        ssh("systemctl stop stranger")
+        ssh(HOST, "systemctl stop stranger")
     assert "not one of" in said(run)
     assert "9875" in said(run)
     assert {trial.outcome.status for trial in bench.trials().values()} == {"start_failed"}
@@ -344,10 +334,10 @@ def test_packages_cannot_be_fetched(bench):
     finally:
         subprocess.run(["iptables", "-w", "-D", *outside], check=True)
     assert "tree" in said(run)
-    assert ssh(f"systemctl is-active {SERVED}") == "active"
+    assert ssh(HOST, f"systemctl is-active {SERVED}") == "active"
     bench.run(app_packages=["tree"])
     bench.assert_whole()
-    ssh("apt-get purge -y tree")
+    ssh(HOST, "apt-get purge -y tree")
 
 
 @pytest.mark.lab
@@ -387,8 +377,8 @@ def test_a_result_file_is_cut_off(bench):
         os.killpg(playbook.pid, signal.SIGKILL)
     wait_until(f"test $(systemctl is-active {bench.unit}) = inactive")
     kept = bench.files()
-    damaged = ssh(f"ls -d {bench.on_host}/trials/b01-* | head -n 1")
-    ssh(f"truncate --size=-10 {damaged}/samples.jsonl")
+    damaged = ssh(HOST, f"ls -d {bench.on_host}/trials/b01-* | head -n 1")
+    ssh(HOST, f"truncate --size=-10 {damaged}/samples.jsonl")
     pulled = run_playbook("pull.yml", bench.inventory, limit=HOST, expect=2, **bench.variables())
     assert "samples.jsonl" in said(pulled)
     assert not bench.trials()
@@ -396,7 +386,7 @@ def test_a_result_file_is_cut_off(bench):
     name = Path(damaged).name
     kept.pop(f"{name}/trial.json")
     bench.assert_whole(kept=kept)
-    assert ssh(f"ls {bench.on_host}/trials/.broken-{name}/trial.json")
+    assert ssh(HOST, f"ls {bench.on_host}/trials/.broken-{name}/trial.json")
 
 
 @pytest.mark.lab
@@ -412,13 +402,13 @@ def test_the_runner_is_killed(bench):
         wait_until(f"ls {bench.on_host}/trials/b01-*")
         bench.wait_for_load()
         kept = bench.files()
-        ssh(f"systemctl kill --kill-whom=main -s KILL {bench.unit}")
+        ssh(HOST, f"systemctl kill --kill-whom=main -s KILL {bench.unit}")
         output, _ = playbook.communicate(timeout=TIMEOUT_S)
     assert playbook.returncode == 2, output
     words = " ".join(output.split())
     assert "the runner stopped before the run was done" in words
     assert "run the same command with the same bench_run_id" in words
-    assert ssh(f"systemctl is-active {SERVED}") == "active"
+    assert ssh(HOST, f"systemctl is-active {SERVED}") == "active"
     bench.run(bench_blocks=2)
     bench.assert_whole(kept=kept)
 
@@ -434,16 +424,16 @@ def test_wrk_does_not_work(bench, how):
     Then: with wrk there again, a new run measures.
     """
     wrong = "" if how == "is missing" else "printf '#!/bin/sh\\necho gone wrong; kill -SEGV $$\\n'"
-    ssh("mv /usr/bin/wrk /usr/bin/wrk.aside")
+    ssh(HOST, "mv /usr/bin/wrk /usr/bin/wrk.aside")
     if wrong:
-        ssh(f"{wrong} > /usr/bin/wrk && chmod 755 /usr/bin/wrk")
+        ssh(HOST, f"{wrong} > /usr/bin/wrk && chmod 755 /usr/bin/wrk")
     try:
         run = bench.run(expect=2)
     finally:
-        ssh("mv /usr/bin/wrk.aside /usr/bin/wrk")
+        ssh(HOST, "mv /usr/bin/wrk.aside /usr/bin/wrk")
     assert "wrk" in said(run)
     assert ("gone wrong" if wrong else "apt-get install") in said(run)
-    assert ssh(f"systemctl is-active {SERVED}") == "active"
+    assert ssh(HOST, f"systemctl is-active {SERVED}") == "active"
 
 
 @pytest.mark.lab
@@ -459,4 +449,4 @@ def test_the_results_folder_cannot_be_written(bench, tmp_path):
     run = bench.run(expect=2, bench_results_dir=str(tmp_path / "in-the-way" / "results"))
     assert "bench_results_dir" in said(run)
     assert "in-the-way" in said(run)
-    assert not ssh(f"ls {shlex.quote(bench.on_host)} 2>/dev/null", check=False)
+    assert not ssh(HOST, f"ls {shlex.quote(bench.on_host)} 2>/dev/null", check=False)

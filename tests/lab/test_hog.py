@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
+import shlex
 import threading
 import time
 
 import pytest
-from labkit import REPO, run_playbook
+from labkit import block_of, run_playbook, ssh
 
 from collect.checks import verdicts
 from collect.stats import compare
@@ -38,33 +37,18 @@ VARIABLES = {
 }
 
 
-def on_host(*command):
-    """Run a command on the host and return what it printed; '' where it fails."""
-    done = subprocess.run(
-        ["ssh", "-F", REPO / ".lab/ssh/config", HOST, *command],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    return done.stdout if done.returncode == 0 else ""
-
-
-def block_of(run_id):
-    text = on_host("cat", f"/var/lib/serverbench/runs/{run_id}/progress.json")
-    return json.loads(text)["block"] if text else 0
-
-
 def hog(run_id, over):
     """Keep both cores busy, in the host's own cgroup, while the run is in HOG_BLOCKS."""
     deadline = time.monotonic() + 400
-    while block_of(run_id) < HOG_BLOCKS[0] and time.monotonic() < deadline:
+    while block_of(HOST, run_id) < HOG_BLOCKS[0] and time.monotonic() < deadline:
         time.sleep(0.5)
-    loop = "'while :; do :; done & while :; do :; done'"
-    on_host("systemd-run", "--unit=hog", "--property=RuntimeMaxSec=300", "sh", "-c", loop)
-    while block_of(run_id) in HOG_BLOCKS and time.monotonic() < deadline and not over.is_set():
+    loop = "while :; do :; done & while :; do :; done"
+    ssh(HOST, f"systemd-run --unit=hog --property=RuntimeMaxSec=300 sh -c {shlex.quote(loop)}")
+    while (
+        block_of(HOST, run_id) in HOG_BLOCKS and time.monotonic() < deadline and not over.is_set()
+    ):
         time.sleep(0.5)
-    on_host("systemctl", "stop", "hog.service")
+    ssh(HOST, "systemctl stop hog.service", check=False)
 
 
 def measure(inventory, results, run_id):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
-from labkit import BENCH_HOSTS, REPO, run_playbook
+from labkit import BENCH_HOSTS, run_playbook, run_script
 
 from collect.model import load_trial
 
@@ -98,19 +97,6 @@ EXPECTED = {
 }
 
 
-def on_host(script):
-    done = subprocess.run(
-        ["ssh", "-F", REPO / ".lab/ssh/config", HOST, "sh /dev/stdin"],
-        input=script,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def results(deployed, tmp_path_factory):
     """A short run of a project that compares all it gets with what was meant."""
@@ -176,11 +162,14 @@ def test_the_app_and_wrk_agree_on_every_byte(results):
 @pytest.mark.lab
 @pytest.mark.usefixtures("results")
 def test_the_process_has_what_was_meant():
-    said = on_host(f"""
+    said = run_script(
+        HOST,
+        f"""
         systemctl start {UNIT}
         pid=$(systemctl show -P MainPID {UNIT})
         for name in environ cmdline; do base64 -w0 /proc/$pid/$name; echo; done
-        systemctl stop {UNIT}""").splitlines()
+        systemctl stop {UNIT}""",
+    ).splitlines()
     environment, command = (base64.b64decode(line).decode().split("\0") for line in said)
     for name, value in (OF_THE_FILE | OF_THE_UNIT).items():
         assert f"{name}={value}" in environment

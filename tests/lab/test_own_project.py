@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from labkit import BENCH_HOSTS, BENCH_NETWORK, REPO, run_playbook
+from labkit import BENCH_HOSTS, BENCH_NETWORK, REPO, run_playbook, ssh
 from package_index import serve, wheel
 from pip._internal.models.index import PyPI
 
@@ -24,17 +24,6 @@ SERVERS = {"uwsgi", "gunicorn", "granian", "uvicorn", "daphne", "hypercorn"}
 # The lab's own address on the bridge: what a host can reach of this machine.
 HERE = BENCH_NETWORK["lab_host_subnet"].replace("0/24", "1")
 CANARY = "canary 'with' \"quotes\" $HOME %h \\ end"
-
-
-def on_host(*command):
-    done = subprocess.run(
-        ["ssh", "-F", REPO / ".lab/ssh/config", HOST, *command],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout
 
 
 def git(folder, *arguments):
@@ -140,7 +129,7 @@ def test_wrk_wrote_through_the_application():
         "import sqlite3; print(*sqlite3.connect('/var/lib/serverbench/app/board.sqlite3').execute("
         "'select count(*), min(text), max(author) from bulletin_notice').fetchone(), sep='|')"
     )
-    rows, text, author = on_host(f'python3 -c "{count}"').strip().split("|")
+    rows, text, author = ssh(HOST, f'python3 -c "{count}"').strip().split("|")
     assert int(rows) > 6 * 4
     assert (text, author) == ('from über "there"', "wrk")
 
@@ -148,7 +137,7 @@ def test_wrk_wrote_through_the_application():
 @pytest.mark.lab
 @pytest.mark.usefixtures("measured")
 def test_the_commit_that_was_asked_for_is_what_runs(repository):
-    about = json.loads(on_host("cat", "/opt/serverbench/current/.serverbench/project.json"))
+    about = json.loads(ssh(HOST, "cat /opt/serverbench/current/.serverbench/project.json"))
     assert about["commit"] == git(repository, "rev-parse", "v1")
     assert about["url"] == repository.as_uri()
 
@@ -170,10 +159,10 @@ def test_a_secret_of_the_environment_is_shown_nowhere(measured, variables, deplo
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert everywhere.stdout == ""
-    kept = on_host("stat --format='%a %U' /etc/serverbench/app.env /etc/serverbench/secret.env")
+    kept = ssh(HOST, "stat --format='%a %U' /etc/serverbench/app.env /etc/serverbench/secret.env")
     assert kept.split("\n")[:2] == ["600 root", "600 root"]
-    assert "BOARD_SECRET=" in on_host("cat", "/etc/serverbench/secret.env")
-    found = on_host('grep -rlF "canary \'" /opt /etc /var/lib/serverbench /var/log || true')
+    assert "BOARD_SECRET=" in ssh(HOST, "cat /etc/serverbench/secret.env")
+    found = ssh(HOST, 'grep -rlF "canary \'" /opt /etc /var/lib/serverbench /var/log || true')
     # Staged in a folder that root alone may enter, until a service takes it over.
     staged = "/etc/serverbench/service/app.env"
     assert (
@@ -207,21 +196,21 @@ def test_packages_come_from_a_mirror_until_it_is_taken_out(deployed, tmp_path):
         )
     )
     sources = "cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources 2>/dev/null || true"
-    before = on_host(sources)
+    before = ssh(HOST, sources)
     # Whatever this machine gets its packages from.
     archive = re.search(r"https?://[^/\s]+", before)[0]
     try:
         with serve({}, HERE, elsewhere=archive) as served:
             first = run_playbook(play, deployed, base_apt_mirror=served.url)
             assert first.result(HOST, "Take packages from the mirror")["changed"]
-            assert f"{served.url}/debian" in on_host(sources)
-            assert archive not in on_host(sources)
+            assert f"{served.url}/debian" in ssh(HOST, sources)
+            assert archive not in ssh(HOST, sources)
             # The lists were fetched anew, from there.
             assert any("-security/dists/" in path for path in served.asked)
             assert run_playbook(play, deployed, base_apt_mirror=served.url).changed == {}
             wrong = run_playbook(play, deployed, expect=2, base_apt_mirror=f"{served.url}/x")
             assert "apt_mirror: " in wrong.result(HOST, "Take packages from the mirror")["msg"]
-            assert f"{served.url}/debian" in on_host(sources)
+            assert f"{served.url}/debian" in ssh(HOST, sources)
     finally:
         run_playbook(play, deployed, base_apt_mirror="")
-    assert on_host(sources) == before
+    assert ssh(HOST, sources) == before

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
 
 import pytest
 import yaml
-from labkit import REPO, run_playbook
+from labkit import REPO, run_playbook, ssh
 
 from collect.model import load_plan, load_trial
 
@@ -92,15 +91,7 @@ def proxied(deployed):
 def seen(proxied):  # noqa: ARG001 - deployed first
     paths = [endpoint["path"] for endpoint in ENDPOINTS]
     command = ["python3", "-c", LOOK, json.dumps([*PROXIED]), json.dumps(paths)]
-    done = subprocess.run(
-        ["ssh", "-F", str(REPO / ".lab/ssh/config"), HOST, shlex.join(command)],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(ssh(HOST, shlex.join(command), timeout_s=180))
 
 
 @pytest.mark.lab

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from labkit import REPO, PlaybookRun, run_playbook
+from labkit import PlaybookRun, run_playbook, ssh
 
 from collect.report import build_report
 from collect.store import load_run
@@ -39,24 +38,15 @@ LEAD = timedelta(seconds=100)
 WINDOW_TIMEOUT_S = 240
 
 
-def ssh(command: str, *, check: bool = True) -> str:
-    done = subprocess.run(
-        ["ssh", "-F", REPO / ".lab/ssh/config", HOST, command],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert not check or done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def wait_until(condition: str, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        if ssh(f"{condition} && echo yes", check=False) == "yes":
+        if ssh(HOST, f"{condition} && echo yes", check=False) == "yes":
             return
         time.sleep(1)
-    pytest.fail(f"not within {timeout_s:g} s: {condition}\n{ssh('journalctl -n 40 --no-pager')}")
+    pytest.fail(
+        f"not within {timeout_s:g} s: {condition}\n{ssh(HOST, 'journalctl -n 40 --no-pager')}"
+    )
 
 
 class Scheduled:
@@ -65,8 +55,8 @@ class Scheduled:
     def __init__(self, inventory: Path, results: Path) -> None:
         self.inventory = inventory
         self.results = results
-        ssh(f"ln -sf /usr/share/zoneinfo/{ZONE} /etc/localtime")
-        ssh(f"systemctl start {SERVED}")
+        ssh(HOST, f"ln -sf /usr/share/zoneinfo/{ZONE} /etc/localtime")
+        ssh(HOST, f"systemctl start {SERVED}")
         self.opens = (datetime.now(ZoneInfo(ZONE)) + LEAD).replace(second=0) + timedelta(minutes=1)
         self.first = self.run()
 
@@ -92,16 +82,18 @@ class Scheduled:
 @pytest.fixture(scope="module")
 def scheduled(deployed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduled]:
     yield Scheduled(deployed, tmp_path_factory.mktemp("results"))
-    ssh("systemctl stop serverbench-schedule.timer", check=False)
+    ssh(HOST, "systemctl stop serverbench-schedule.timer", check=False)
 
 
 @pytest.mark.lab
 def test_the_timer_waits_for_the_windows_of_the_plan(scheduled):
-    plan = json.loads(ssh(f"cat /var/lib/serverbench/runs/{RUN_ID}/plan.json"))
+    plan = json.loads(ssh(HOST, f"cat /var/lib/serverbench/runs/{RUN_ID}/plan.json"))
     starts = [datetime.fromisoformat(window["starts_at"]) for window in plan["windows"]]
     assert starts == [scheduled.opens.replace(microsecond=0) + timedelta(days=d) for d in (0, 1)]
     assert starts[0].utcoffset() == timedelta(hours=8)
-    upcoming = ssh("systemctl show serverbench-schedule.timer --property=NextElapseUSecRealtime")
+    upcoming = ssh(
+        HOST, "systemctl show serverbench-schedule.timer --property=NextElapseUSecRealtime"
+    )
     assert f"{starts[0]:%Y-%m-%d %H:%M:%S}" in upcoming
     said = scheduled.first.stdout
     assert f"2 windows at {starts[0]:%H:%M} ({ZONE})" in said
@@ -130,10 +122,10 @@ def test_it_runs_when_its_window_opens_and_nothing_else_may_meanwhile(scheduled)
     refused = scheduled.run(playbook="bench.yml", bench_run_id="another", expect=2)
     assert f"is busy with run {RUN_ID}" in refused.stdout
     wait_until(f"! systemctl is-active --quiet {unit}", WINDOW_TIMEOUT_S)
-    progress = json.loads(ssh(f"cat /var/lib/serverbench/runs/{RUN_ID}/progress.json"))
+    progress = json.loads(ssh(HOST, f"cat /var/lib/serverbench/runs/{RUN_ID}/progress.json"))
     assert (progress["state"], progress["done"]) == ("waiting", 4), progress
-    assert ssh(f"systemctl is-active {SERVED}") == "active"
-    assert ssh(f"systemctl is-enabled {unit}", check=False) == "disabled"
+    assert ssh(HOST, f"systemctl is-active {SERVED}") == "active"
+    assert ssh(HOST, f"systemctl is-enabled {unit}", check=False) == "disabled"
 
 
 @pytest.mark.lab
@@ -155,6 +147,6 @@ def test_what_there_is_so_far_is_pulled_and_reported(scheduled):
 def test_it_ends_when_asked_and_keeps_what_it_measured(scheduled):
     ended = scheduled.run(schedule_state="absent")
     assert "what run day-and-night measured stays" in ended.stdout
-    assert ssh("systemctl list-timers --all --no-legend 'serverbench-*'") == ""
-    assert ssh(f"ls /var/lib/serverbench/runs/{RUN_ID}/trials | wc -l") == "4"
+    assert ssh(HOST, "systemctl list-timers --all --no-legend 'serverbench-*'") == ""
+    assert ssh(HOST, f"ls /var/lib/serverbench/runs/{RUN_ID}/trials | wc -l") == "4"
     assert scheduled.run(schedule_state="absent").changed == {}

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 import yaml
-from labkit import BENCH_HOSTS, REPO
+from labkit import BENCH_HOSTS, REPO, run_script
 
 HOST = next(iter(BENCH_HOSTS))
 CANARY = "canary-5up3r-s3cr3t-do-not-sing"
@@ -20,19 +20,6 @@ VARIABLES = {
     "bench_load": {"threads": 1, "connections": 4, "duration_s": 1, "warmup_s": 0, "timeout_s": 5},
 }
 UNIT = "serverbench-granian-wsgi.service"
-
-
-def on_host(script):
-    done = subprocess.run(
-        ["ssh", "-F", REPO / ".lab/ssh/config", HOST, "sh /dev/stdin"],
-        input=script,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +72,7 @@ def planted(deployed, tmp_path_factory):
 def secrets(planted):
     """What must not be seen: ours from vault, and the one that the host made for itself."""
     assert planted
-    key = on_host("sed -n 's/^DJANGO_SECRET_KEY=//p' /etc/serverbench/secret.env").strip()
+    key = run_script(HOST, "sed -n 's/^DJANGO_SECRET_KEY=//p' /etc/serverbench/secret.env")
     assert len(key) > 40
     return [CANARY, key]
 
@@ -94,11 +81,14 @@ def secrets(planted):
 def test_the_application_knows_the_secret(planted):
     assert planted
     # Or the rest of this file proves nothing.
-    on_host(f"""
+    run_script(
+        HOST,
+        f"""
         systemctl start {UNIT}
         tr '\\0' '\\n' < /proc/$(systemctl show -P MainPID {UNIT})/environ \\
           | grep -qx 'PAYMENT_TOKEN={CANARY}'
-        found=$?; systemctl stop {UNIT}; exit $found""")
+        found=$?; systemctl stop {UNIT}; exit $found""",
+    )
 
 
 @pytest.mark.lab
@@ -123,7 +113,9 @@ def test_no_secret_on_the_host_for_anybody_but_root(secrets):
     """In the journal, in units, in command lines, in files and properties that anybody may read."""
     for secret in secrets:
         # The pattern comes from a file, or grep's own command line would hold it.
-        found = on_host(f"""
+        found = run_script(
+            HOST,
+            f"""
             umask 077; pattern=$(mktemp /root/pattern.XXXXXX)
             printf '%s' '{secret}' > "$pattern"
             systemctl start {UNIT}; sleep 1
@@ -134,14 +126,17 @@ def test_no_secret_on_the_host_for_anybody_but_root(secrets):
             find /etc /opt/serverbench /var/lib/serverbench /var/log /run /tmp -xdev -type f \\
               -perm -o=r ! -path '*/site-packages/*' -print0 2>/dev/null \\
               | xargs -0 grep -lFf "$pattern" 2>/dev/null
-            systemctl stop {UNIT}; rm "$pattern"; true""")
+            systemctl stop {UNIT}; rm "$pattern"; true""",
+        )
         assert found == ""
 
 
 @pytest.mark.lab
 def test_nothing_listens_beyond_loopback(deployed):
     assert deployed
-    seen = on_host("""
+    seen = run_script(
+        HOST,
+        """
         for file in /etc/systemd/system/serverbench-*.service; do
           unit=$(basename "$file")
           case $unit in *@*) continue ;; esac
@@ -149,7 +144,8 @@ def test_nothing_listens_beyond_loopback(deployed):
           for _ in $(seq 100); do ss -Hltn | grep -q ' 127.0.0.1:9875 ' && break; sleep 0.1; done
           ss -Hltn | awk -v unit="$unit" '{print unit, $4}'
           systemctl stop "$unit" "${unit%.service}.socket" 2>/dev/null
-        done; true""")
+        done; true""",
+    )
     by_unit = {}
     for line in seen.splitlines():
         unit, address = line.split()

@@ -4,12 +4,12 @@ In a profile of its own, so that no unit of another test is rewritten: parity on
 """
 
 import json
-import subprocess
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
-from labkit import REPO, run_playbook
+from labkit import REPO, run_playbook, ssh
 
 HOST = "labb13"
 PATHS = [
@@ -26,19 +26,6 @@ KEPT["knobs"] = KEPT["knobs"] | {"socket": True}
 
 def name(pair):
     return "-".join(filter(None, (pair["server"], pair["interface"], pair.get("label"))))
-
-
-def on_host(*command, stdin=None):
-    done = subprocess.run(
-        ["ssh", "-F", REPO / ".lab/ssh/config", HOST, *command],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +48,9 @@ def test_each_pair_answers_hardened_and_is_restarted_without_loss(pair):
     restart = "no" if pair["server"] == "granian" else "yes"
     script = (Path(__file__).parent / "restart_under_load.py").read_text()
     unit = f"serverbench-{name(pair)}-kept"
-    report = json.loads(on_host("python3", "-", unit, "9875", restart, *PATHS, stdin=script))
+    report = json.loads(
+        ssh(HOST, shlex.join(["python3", "-", unit, "9875", restart, *PATHS]), stdin=script)
+    )
     assert set(report["statuses"].values()) == {200}
     assert report["exposure"] <= 2.0
     if restart == "yes":
@@ -72,6 +61,6 @@ def test_each_pair_answers_hardened_and_is_restarted_without_loss(pair):
 @pytest.mark.usefixtures("kept")
 def test_the_app_can_neither_change_its_own_files_nor_read_its_secret():
     find = "cd / && runuser -u serverbench -- find /opt/serverbench/ -not -type l"
-    assert int(on_host(f"{find} | wc -l")) > 1000
-    assert on_host(f"{find} -writable") == ""
-    on_host("runuser -u serverbench -- test ! -r /etc/serverbench/secret.env")
+    assert int(ssh(HOST, f"{find} | wc -l")) > 1000
+    assert ssh(HOST, f"{find} -writable") == ""
+    ssh(HOST, "runuser -u serverbench -- test ! -r /etc/serverbench/secret.env")

@@ -6,7 +6,7 @@ import json
 import subprocess
 
 import pytest
-from labkit import BENCH_HOSTS, REPO, run_playbook
+from labkit import BENCH_HOSTS, REPO, run_playbook, run_script, ssh
 
 HOST = next(iter(BENCH_HOSTS))
 # Every boot differs in these; a reset is a boot.
@@ -26,21 +26,8 @@ SHORT = {
 }
 
 
-def on_host(script, *, reader="sh"):
-    done = subprocess.run(
-        ["ssh", "-F", REPO / ".lab/ssh/config", HOST, f"{reader} /dev/stdin"],
-        input=script,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def state():
-    read = json.loads(on_host((REPO / "tests/lab/host_state.py").read_text(), reader="python3"))
+    read = json.loads(ssh(HOST, "python3 -", stdin=(REPO / "tests/lab/host_state.py").read_text()))
     for path in EACH_BOOT:
         read["files"].pop(path, None)
     read["active services"] = set(read["active services"]) - ONLY_AT_FIRST_BOOT
@@ -64,11 +51,14 @@ def before(deployed, results):
     run_playbook("bench.yml", deployed, limit=HOST, **variables)
     subprocess.run(["rm", "-r", results / "last"], check=True)
     # A file that was replaced; and of the user a package that stands on one of ours.
-    on_host("""
+    run_script(
+        HOST,
+        """
         file=$(find /etc/apt -name '*.sources' -o -name sources.list | head -n 1)
         cp -p "$file" "$file.serverbench-before"
         echo '# from a mirror' >> "$file"
-        apt-get install -qq -y --no-install-recommends luajit >/dev/null 2>&1""")
+        apt-get install -qq -y --no-install-recommends luajit >/dev/null 2>&1""",
+    )
     layer = {"limit": HOST, "lab_host_layer": "teardown"}
     run_playbook("lab.yml", deployed, lab_host_state="saved", **layer)
     run_playbook("lab.yml", deployed, limit=HOST, lab_host_state="reset")
@@ -87,19 +77,26 @@ def test_check_mode_foresees_what_goes(before, deployed, results):
         assert place in places
     foreseen = run.result(HOST, "Take back the packages")
     assert {"wrk", "redis-server", "python3-venv"} <= set(foreseen["removed"])
-    on_host("test -e /opt/serverbench/current && which wrk && systemctl is-active redis-server")
+    run_script(
+        HOST, "test -e /opt/serverbench/current && which wrk && systemctl is-active redis-server"
+    )
 
 
 @pytest.mark.lab
 def test_a_run_that_goes_on_refuses(deployed, before):
     assert before
     unit = "serverbench-runner@busy.service"
-    on_host(f"""
+    run_script(
+        HOST,
+        f"""
         printf '[Service]\\nExecStart=/bin/sleep 600\\n' > /run/systemd/system/{unit}
         systemctl daemon-reload
-        systemctl start {unit}""")
+        systemctl start {unit}""",
+    )
     run = run_playbook("teardown.yml", deployed, limit=HOST, expect=2)
-    on_host(f"systemctl stop {unit}; rm /run/systemd/system/{unit}; systemctl daemon-reload")
+    run_script(
+        HOST, f"systemctl stop {unit}; rm /run/systemd/system/{unit}; systemctl daemon-reload"
+    )
     assert "run busy is going on, so nothing was removed" in " ".join(run.stdout.split())
 
 
@@ -112,7 +109,7 @@ def test_results_that_cannot_be_brought_here_keep_the_host_as_it_is(deployed, be
         "teardown.yml", deployed, limit=HOST, expect=2, bench_results_dir=str(blocked)
     )
     assert "so nothing was removed" in " ".join(run.stdout.split())
-    on_host("test -e /opt/serverbench/current && which wrk")
+    run_script(HOST, "test -e /opt/serverbench/current && which wrk")
 
 
 @pytest.mark.lab
@@ -126,9 +123,10 @@ def test_the_host_is_what_it_was_before(deployed, before, results):
         line.split()[-1].partition(":")[0] for line in state()["packages"] - before["packages"]
     }
     assert names == kept
-    on_host(
+    run_script(
+        HOST,
         f"apt-get purge -qq -y {' '.join(kept)} >/dev/null 2>&1; "
-        "rm -f /var/cache/apt/archives/*lua*.deb"
+        "rm -f /var/cache/apt/archives/*lua*.deb",
     )
     after = state()
     differences = {
