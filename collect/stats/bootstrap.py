@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collect.decide import Look
 
 Pair = tuple[str, str]
+_DRAWN_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,11 @@ def resample_blocks(
         deviations[blocks[pair], columns[pair]] = look.deviations
     known = np.isfinite(deviations)
     filled = np.where(known, deviations, 0.0)
-    drawn = np.random.default_rng(abs(seed)).integers(0, total, size=(resamples, total))
-    # How often each block was drawn: sums over a resample are then one matrix product.
-    weights = np.stack([(drawn == block).sum(axis=1) for block in range(total)], axis=1)
-    count = np.maximum(weights @ known, 1)
-    mean = weights @ filled / count
-    squares = np.maximum(weights @ filled**2 - count * mean**2, 0.0)
+    sums = _resampled_sums(np.hstack([known, filled, filled**2]), resamples, seed)
+    count, total_deviation, total_square = np.hsplit(sums, 3)
+    count = np.maximum(count, 1)
+    mean = total_deviation / count
+    squares = np.maximum(total_square - count * mean**2, 0.0)
 
     every = list(looks.values())
     error = np.array([look.error for look in every])
@@ -107,6 +107,24 @@ def resample_blocks(
     floor = np.array([t_quantile(ALPHA, look.freedom) for look in every])
     estimate = np.array([look.estimate for look in every])
     return Bootstrap(columns, estimate - t * error, np.maximum(quantile, floor) * error)
+
+
+def _resampled_sums(
+    of_blocks: NDArray[np.float64], resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Draw as many blocks as there are, and sum their figures: a row for each resample."""
+    total = len(of_blocks)
+    generator = np.random.default_rng(abs(seed))
+    sums = [np.empty((0, of_blocks.shape[1]))]
+    # Some at a time, or thousands of blocks would take gigabytes.
+    for start in range(0, resamples, _DRAWN_AT_ONCE):
+        rows = min(_DRAWN_AT_ONCE, resamples - start)
+        drawn = generator.integers(0, total, size=(rows, total))
+        # How often each block was drawn: sums over a resample are then one matrix product.
+        drawn += total * np.arange(rows)[:, np.newaxis]
+        weights = np.bincount(drawn.ravel(), minlength=rows * total).reshape(rows, total)
+        sums.append(weights.astype(np.float64) @ of_blocks)
+    return np.concatenate(sums)
 
 
 def borrowed_freedom(freedom: NDArray[np.int64], paired: NDArray[np.int64]) -> NDArray[np.int64]:
