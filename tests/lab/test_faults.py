@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -140,8 +141,8 @@ def said(run: PlaybookRun) -> str:
 @pytest.fixture
 def bench(deployed, tmp_path, request) -> Bench:
     ssh(HOST, f"systemctl start {SERVED}")
-    name = request.node.name.removeprefix("test_")[:60].rstrip("_").replace("_", "-")
-    return Bench(deployed, tmp_path / "results", name)
+    name = "-".join(re.findall("[a-z]+", request.node.name.removeprefix("test_")))
+    return Bench(deployed, tmp_path / "results", name[:60].rstrip("-"))
 
 
 @contextmanager
