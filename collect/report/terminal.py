@@ -18,7 +18,7 @@ from collect.report.lines import fold
 from collect.report.proxies import proxy_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from collect.model import Variant
     from collect.report.build import HostReport, Report, TrialLine
@@ -34,6 +34,8 @@ _ITEM_INDENT = 1
 _BEHIND = N_("behind best\n[95 % interval]")
 _TOGETHER_NAMES_WIDTH, _TOGETHER_HOST_WIDTH = 32, 16
 """What the variant's name with `holds`, and a host, take of a table with several hosts."""
+_MOST_TRIALS = 1_000
+"""In the table of trials: nobody reads more in a terminal, and each row takes a millisecond."""
 _VERDICT_STYLES = {"valid": "green", "suspect": "yellow", "invalid": "red"}
 
 
@@ -113,10 +115,25 @@ def _print_trials(console: Console, host: HostReport, *, raw: bool) -> None:
     _print_title(console, _(words.TRIALS_TITLE))
     if raw:
         _print_raw(console, host)
-    elif host.trials:
-        console.print(_trials_table(host))
-    else:
+    elif not host.trials:
         _print_prose(console, _("No trial is here yet."))
+    elif len(host.trials) <= _MOST_TRIALS:
+        console.print(_trials_table(host.trials))
+    else:
+        telling = [line for line in host.trials if line.verdict.status != "valid"][:_MOST_TRIALS]
+        if telling:
+            console.print(_trials_table(telling))
+        _print_prose(
+            console,
+            _(
+                "Shown are {shown} of {trials} trials, all of them not valid. Every one: "
+                "serverbench report {run_id} --format html"
+            ).format(
+                shown=len(telling),
+                trials=len(host.trials),
+                run_id=text.one_line(host.plan.run_id),
+            ),
+        )
 
 
 def _print_prose(console: Console, said: str, *, style: str = "") -> None:
@@ -396,14 +413,14 @@ def _memory_cells(row: Row) -> tuple[str, str]:
     return text.figure(text.mebibytes(row.median)), text.figure(text.mebibytes(row.idle_bytes))
 
 
-def _trials_table(host: HostReport) -> Table:
+def _trials_table(lines: Iterable[TrialLine]) -> Table:
     table = _new_table()
     table.add_column(_("trial"), overflow="fold")
     table.add_column(_("verdict"), no_wrap=True)
     for head in ("req/s", _("mean\nms"), "p99\nms", "PSS\nMiB", _("errors")):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column(_("marks"), overflow="fold")
-    for line in host.trials:
+    for line in lines:
         table.add_row(*_trial_cells(line))
     return table
 

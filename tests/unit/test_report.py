@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from collect.model import SCHEMA_VERSION, Decision, Endpoint, HostFigures, Outcome
-from collect.report import build_report, render_markdown, render_terminal, text
+from collect.report import build_report, render_markdown, render_terminal, terminal, text
 from collect.store import HostFacts, HostRun, Run, StoredTrial, load_run
 from collect.twin import add_twin
 
@@ -120,6 +120,18 @@ def test_raw_shows_what_wrk_printed(report_of):
         assert output.rstrip() in page
         assert output.rstrip() in render_markdown(report)
     assert "wrk printed nothing." in page
+
+
+def test_of_very_many_trials_a_terminal_shows_those_that_are_not_valid(report_of, monkeypatch):
+    plan, trials = mixed()
+    report = report_of((plan, trials))
+    monkeypatch.setattr(terminal, "_MOST_TRIALS", 12)
+    table = render_terminal(report).split("Every trial")[1].split("Shown are")[0]
+    assert "b01-granian-wsgi-health" not in table
+    assert "b02-granian-wsgi-health" in table
+    telling = sum(line.verdict.status != "valid" for line in report.hosts[0].trials)
+    said = f"Shown are {min(telling, 12)} of {len(trials)} trials, all of them not valid."
+    assert said in flat(render_terminal(report))
 
 
 @pytest.mark.parametrize("width", [60, 80, 132])
