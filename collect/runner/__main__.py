@@ -26,7 +26,7 @@ from collect.runner.systemd import Systemd
 from collect.runner.trial_folder import TrialFolders
 from collect.runner.waiting import Bench
 from collect.runner.watch import HostWatch, usable_cores
-from collect.runner.windows import MISSED, note_missed, obstacle, open_window, outlook
+from collect.runner.windows import note_missed, obstacle, open_window, outlook
 from collect.runner.wrk import Wrk
 
 if TYPE_CHECKING:
@@ -50,10 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         plan = load_plan(options.run_dir / "plan.json")
         check_plan(plan)
-        lock = HostLock(options.lock_file, f"run {plan.run_id}", iso(time.time()))
+        holder = f"run {plan.run_id}"
+        lock = HostLock(options.lock_file, holder, iso(time.time()))
     except HostBusyError as error:
         _log(str(error))
-        _miss(options.run_dir, plan, str(error))
+        # Not where this very run is at work: its progress is not ours to write.
+        if error.holder != holder:
+            _give_way(options.run_dir, plan, str(error))
         return EXIT_BUSY
     except (ServerbenchError, OSError) as error:
         _log(str(error))
@@ -122,14 +125,16 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     return 0
 
 
-def _miss(run_dir: Path, plan: Plan, why: str) -> None:
-    """Note that another run took the place of a window."""
-    now_s = time.time()
-    if window := open_window(plan, now_s):
-        try:
-            note_missed(run_dir, window, now_s, why)
-        except OSError as error:
-            _log(f"{MISSED} cannot be written: {error}")
+def _give_way(run_dir: Path, plan: Plan, why: str) -> None:
+    """Write down that another one has the host: whoever follows the run reads it there."""
+    clock = SystemClock()
+    try:
+        if not plan.windows:
+            ProgressFile(run_dir / "progress.json", plan, clock).end("failed", why)
+        elif window := open_window(plan, clock.time()):
+            note_missed(run_dir, window, clock.time(), why)
+    except OSError as error:
+        _log(f"{run_dir} cannot be written: {error}")
 
 
 def _put_back(options: argparse.Namespace) -> int:

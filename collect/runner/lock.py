@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 class HostBusyError(ServerbenchError):
     """A runner, or a deployment, works on this host."""
 
+    def __init__(self, message: str, holder: str) -> None:
+        """Keep who it is: `run 20260101-120000`, for instance; empty where nobody knows."""
+        super().__init__(message)
+        self.holder = holder
+
 
 class HostLock:
     """Held until `release` or the end of the process, however it ends: the kernel sees to it."""
@@ -33,7 +38,7 @@ class HostLock:
         except BlockingIOError:
             text = os.read(self._handle, 4096).decode("utf-8", "replace")
             os.close(self._handle)
-            raise HostBusyError(_describe(text)) from None
+            raise _busy(text) from None
         text = json.dumps({"holder": holder, "pid": os.getpid(), "since": since}) + "\n"
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, text.encode(), 0)
@@ -43,10 +48,15 @@ class HostLock:
         os.close(self._handle)
 
 
-def _describe(text: str) -> str:
+def _busy(text: str) -> HostBusyError:
     try:
-        holder = json.loads(text)
-        who = f"{holder['holder']}, pid {holder['pid']}, since {holder['since']}"
+        written = json.loads(text)
+        holder = str(written["holder"])
+        who = f"{holder}, pid {written['pid']}, since {written['since']}"
     except (ValueError, KeyError, TypeError):
-        who = "who it is, is not written down"
-    return f"this host is at work ({who}); wait for it, or stop its unit"
+        holder, who = "", "who it is, is not written down"
+    return HostBusyError(
+        f"this host is at work ({who}); wait for it (serverbench follow shows a run), or stop its"
+        " unit",
+        holder,
+    )

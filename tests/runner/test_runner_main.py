@@ -95,6 +95,7 @@ class Host:
         load = Load(threads=1, connections=1, duration_s=1, warmup_s=0)
         plan = make_plan(*trials, port=self.port, load=load)
         (self.run_dir / "plan.json").write_text(dumps(plan))
+        return plan
 
     def start(self, **environment):
         return subprocess.Popen(
@@ -178,16 +179,22 @@ def test_sigterm_stops_everything_and_a_second_start_goes_on(host):
     assert host.progress()["done"] == 1
 
 
-def test_two_runners_cannot_work_at_once(host):
-    host.write_plan("1 a health")
-    host.lock.write_text('{"holder": "run other", "pid": 77, "since": "2026-01-01"}')
+@pytest.mark.parametrize("holder", ["run other", "run RUN_ID"])
+def test_two_runners_cannot_work_at_once(host, holder):
+    plan = host.write_plan("1 a health")
+    holder = holder.replace("RUN_ID", plan.run_id)
+    host.lock.write_text(json.dumps({"holder": holder, "pid": 77, "since": "2026-01-01"}))
     with host.lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         second = host.start()
         _, log = second.communicate(timeout=10)
     assert second.returncode == 3
-    assert "run other, pid 77, since 2026-01-01" in log
-    assert not (host.run_dir / "progress.json").exists()
+    assert f"{holder}, pid 77, since 2026-01-01" in log
+    # Whoever follows the second run reads why it does not begin; the first run's file is its own.
+    assert (host.run_dir / "progress.json").exists() == (holder == "run other")
+    if holder == "run other":
+        assert host.progress()["state"] == "failed"
+        assert "run other" in host.progress()["message"]
 
 
 def test_a_missing_wrk_ends_the_run_with_one_clear_line(host):
