@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from collect.decide.student import t_quantile, t_two_sided
@@ -126,12 +128,19 @@ def _fit(values: Sequence[float], start: float, scale: float) -> tuple[float, tu
     count = len(values)
     # Where more than half are equal there is no scale to tell a stray one by.
     reach = CLIP * scale if scale > _CLOSE else math.inf
-    centre = start
+    # Sorted, the sum of those within reach is one subtraction, however many there are.
+    offsets = sorted(value - start for value in values)
+    sums = (0.0, *accumulate(offsets))
+    shift = 0.0
     for _ in range(_ROUNDS):
-        step = sum(max(-reach, min(reach, value - centre)) for value in values) / count
-        centre += step
+        low, high = bisect_left(offsets, shift - reach), bisect_right(offsets, shift + reach)
+        beyond = (count - high) - low
+        pulled = sums[high] - sums[low] - (high - low) * shift
+        step = (pulled + (beyond * reach if beyond else 0.0)) / count
+        shift += step
         if abs(step) <= _CLOSE * max(scale, _CLOSE):
             break
+    centre = start + shift
     inside = sum(abs(value - centre) <= reach for value in values) / count
     # At least half of them lie inside: the scale is no less than their own.
     weight = 1 / max(inside, 0.5)

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 
 import factory
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
@@ -19,6 +20,7 @@ from collect.decide import (
     figures_of,
     look_at,
 )
+from collect.decide.look import CLIP
 from collect.decide.spending import crossing_probability, look_share
 from collect.decide.student import t_quantile, t_two_sided
 from collect.model import Variant
@@ -99,6 +101,25 @@ def test_a_block_throttled_between_two_trials_hides_nothing():
     assert look.estimate == pytest.approx(0.04, abs=0.01)
     assert look.p_value() < 0.01
     assert scipy_stats.ttest_1samp(ratios, 0).pvalue > 0.5
+
+
+@given(
+    st.lists(st.floats(-2, 2), min_size=2, max_size=40),
+    st.lists(st.floats(-0.02, 0.02), max_size=40),
+)
+def test_hubers_centre_is_the_one_of_the_textbook(strays, usual):
+    ratios = strays + usual
+    middle = statistics.median(ratios)
+    scale = 1.4826 * statistics.median(abs(x - middle) for x in ratios)
+    scale *= math.sqrt(len(ratios) / (len(ratios) - 1))
+    assume(scale > 1e-6)
+    # Round by round: the mean of what each is off, none by more than the reach.
+    centre = middle
+    for _ in range(30):
+        centre += statistics.fmean(
+            max(-CLIP * scale, min(CLIP * scale, x - centre)) for x in ratios
+        )
+    assert look_at({("a", "b"): ratios})["a", "b"].estimate == pytest.approx(centre, abs=1e-7)
 
 
 def test_holm_on_a_published_example():
