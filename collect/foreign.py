@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _MAX_LINE = 300
 # Cc, Cf: control and invisible formatting characters; Cs: lone surrogates; Zl, Zp: line separators.
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# All but line breaks and what is plain ASCII: of nearly every page no character is left to ask of.
+_LOOKED_AT = re.compile(r"[^\n\x20-\x7e]")
 
 
 def is_unsafe(char: str) -> bool:
@@ -16,8 +19,10 @@ def is_unsafe(char: str) -> bool:
 
 def clean(text: str) -> str:
     """Keep line breaks and tabs; replace every other character that a terminal might act on."""
-    unified = text.replace("\r\n", "\n")
-    return "".join("�" if char not in "\n\t" and is_unsafe(char) else char for char in unified)
+    return _LOOKED_AT.sub(
+        lambda found: "�" if found[0] != "\t" and is_unsafe(found[0]) else found[0],
+        text.replace("\r\n", "\n"),
+    )
 
 
 def one_line(text: str) -> str:
@@ -28,7 +33,9 @@ def one_line(text: str) -> str:
 
 def json_text(text: str) -> str:
     """Escape in JSON what a terminal might act on: it stays the same JSON."""
-    return "".join(_escaped(char) if char != "\n" and is_unsafe(char) else char for char in text)
+    return _LOOKED_AT.sub(
+        lambda found: _escaped(found[0]) if is_unsafe(found[0]) else found[0], text
+    )
 
 
 def _escaped(char: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -242,11 +243,11 @@ def check_plan(plan: Plan, where: str) -> None:
             )
     if len({trial.id for trial in plan.trials}) != len(plan.trials):
         raise DataError(f"{where}: a trial stands there twice")
-    check_moment(plan.created_at, f"{where}: created_at")
+    check_moment(plan.created_at, where, "created_at")
     for index, window in enumerate(plan.windows):
         for name in ("starts_at", "ends_at"):
-            place = f"{where}: windows[{index}].{name}"
-            check_moment(getattr(window, name), place, with_offset=True)
+            place = f"windows[{index}].{name}"
+            check_moment(getattr(window, name), where, place, with_offset=True)
         if not 1 <= window.first_block <= window.last_block <= plan.blocks:
             raise DataError(f"{where}: windows[{index}] has blocks that the plan has not")
     load, timing, stopping = plan.load, plan.timing, plan.stopping
@@ -274,7 +275,7 @@ def check_plan(plan: Plan, where: str) -> None:
             raise DataError(f"{where}: {name}: got {value}; accepted: {least} to {most}")
 
 
-def check_moment(text: str, where: str, *, with_offset: bool = False) -> None:
+def check_moment(text: str, where: Path | str, name: str, *, with_offset: bool = False) -> None:
     """Raise `DataError` unless `text` is a date of ISO 8601 that a clock of ours could have had."""
     try:
         moment = datetime.fromisoformat(text)
@@ -283,7 +284,7 @@ def check_moment(text: str, where: str, *, with_offset: bool = False) -> None:
     except ValueError:
         pass
     offset = " with its offset from UTC" if with_offset else ""
-    raise DataError(f"{where}: got {shown(text)}; accepted: an ISO 8601 date{offset}")
+    raise DataError(f"{where}: {name}: got {shown(text)}; accepted: an ISO 8601 date{offset}")
 
 
 def _load_host(folder: Path) -> HostRun:
@@ -291,14 +292,12 @@ def _load_host(folder: Path) -> HostRun:
     check_plan(plan, str(folder / PLAN))
     by_id: dict[str, StoredTrial] = {}
     trials = folder / TRIALS
-    for path in sorted(trials.iterdir()) if trials.is_dir() else []:
-        # A name that starts with a dot is being written, or was left by a pull that was cut off.
-        if not path.is_dir() or path.name.startswith("."):
-            continue
+    for name in _trial_names(trials):
+        path = trials / name
         trial = load_trial(path / TRIAL)
-        if trial.trial_id != path.name:
+        if trial.trial_id != name:
             raise DataError(f"{path / TRIAL}: trial_id is {trial.trial_id!r}, unlike its folder")
-        by_id[path.name] = StoredTrial(path, trial)
+        by_id[name] = StoredTrial(path, trial)
     planned = {trial.id: trial for trial in plan.trials}
     if strangers := sorted(name for name in by_id if split_attempt(name)[0] not in planned):
         raise DataError(
@@ -341,6 +340,16 @@ def _load_host(folder: Path) -> HostRun:
     )
 
 
+def _trial_names(trials: Path) -> list[str]:
+    if not trials.is_dir():
+        return []
+    # A name that starts with a dot is being written, or was left by a pull that was cut off.
+    with os.scandir(trials) as entries:
+        return sorted(
+            entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()
+        )
+
+
 def _window_states(
     folder: Path, plan: Plan, found: Mapping[str, StoredTrial]
 ) -> tuple[WindowState, ...]:
@@ -351,7 +360,7 @@ def _window_states(
     ended = [datetime.fromisoformat(stored.trial.ended_at) for stored in found.values()]
     with contextlib.suppress(DataError, OSError, ValueError, RecursionError, KeyError, TypeError):
         progress = json.loads(read_bounded(folder / PROGRESS, _MAX_EXTRA_BYTES))
-        check_moment(progress["updated_at"], PROGRESS, with_offset=True)
+        check_moment(progress["updated_at"], PROGRESS, "updated_at", with_offset=True)
         ended.append(datetime.fromisoformat(progress["updated_at"]))
     latest = max(ended, default=datetime.fromtimestamp(0, timezone.utc))
     lacking = {trial.block for trial in plan.trials if trial.id not in found}
@@ -399,9 +408,9 @@ def _blocks(plan: Plan, decision: Decision | None) -> int:
 
 
 def _check_belongs(stored: StoredTrial, plan: Plan, trials: Mapping[str, PlannedTrial]) -> None:
-    for name in ("started_at", "ended_at"):
-        where = f"{stored.folder / TRIAL}: {name}"
-        check_moment(getattr(stored.trial, name), where, with_offset=True)
+    where = stored.folder / TRIAL
+    check_moment(stored.trial.started_at, where, "started_at", with_offset=True)
+    check_moment(stored.trial.ended_at, where, "ended_at", with_offset=True)
     planned_id, attempt = split_attempt(stored.trial.trial_id)
     planned = trials[planned_id]
     for name, got, wanted in (
@@ -414,7 +423,7 @@ def _check_belongs(stored: StoredTrial, plan: Plan, trials: Mapping[str, Planned
         ("share", stored.trial.share, planned.share),
     ):
         if got != wanted:
-            raise DataError(f"{stored.folder / TRIAL}: {name} is {got!r}, but {wanted!r} in {PLAN}")
+            raise DataError(f"{where}: {name} is {got!r}, but {wanted!r} in {PLAN}")
 
 
 def _load_facts(path: Path) -> HostFacts:

@@ -6,6 +6,7 @@ Exit status: 0 done; 1 something the user can mend, said on one line (`compare`:
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     options = build_parser().parse_args(arguments)
+    # A command ends soon, and makes hardly anything that only the collector could free: it would
+    # look at the figures of a long run again and again, for a third of the time.
+    gc.disable()
     try:
         with speaking(language_of(options)):
             status: int = options.run(options)

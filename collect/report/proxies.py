@@ -62,11 +62,17 @@ def proxy_costs(
         endpoints: its rankings.
         used: its trials that are not invalid, one a cell.
     """
+    by_cell: dict[tuple[str, str], list[Trial]] = {}
+    for one in used:
+        by_cell.setdefault((one.variant, one.endpoint), []).append(one)
     return tuple(
         ProxyCost(
             variant,
             direct := _partner(plan, variant),
-            tuple(_cost(part, variant, direct, used) for part in endpoints),
+            tuple(
+                _cost(part, variant, direct, by_cell.get((variant.id, part.endpoint.name), []))
+                for part in endpoints
+            ),
             plan.order,
         )
         for variant in plan.variants
@@ -128,16 +134,14 @@ def _settings(variant: Variant) -> tuple[object, ...]:
 
 
 def _cost(
-    part: EndpointReport, variant: Variant, direct: Variant | None, used: Sequence[Trial]
+    part: EndpointReport, variant: Variant, direct: Variant | None, own: Sequence[Trial]
 ) -> EndpointCost:
     ranking = part.rps.ranking
     rps = None if direct is None else ranking.between(variant.id, direct.id)
     floor = ranking.smallest_gap or 0.0
-    name = part.endpoint.name
-    own = [one for one in used if (one.variant, one.endpoint) == (variant.id, name)]
     taken = [(one.proxy_figures, one.wrk) for one in own if one.proxy_figures]
     return EndpointCost(
-        endpoint=name,
+        endpoint=part.endpoint.name,
         rps=rps,
         is_told=rps is not None
         and not rps.low <= 1 <= rps.high

@@ -80,15 +80,12 @@ def rank_endpoint(
         comparison: of the host.
         used: its trials that are not invalid, one a cell, each with its marks.
     """
-    own = {
-        variant.id: [
-            (trial, marks)
-            for trial, marks in used
-            if (trial.variant, trial.endpoint) == (variant.id, endpoint.name)
-        ]
-        for variant in plan.variants
-        if variant.twin_of is None
+    own: dict[str, list[tuple[Trial, tuple[str, ...]]]] = {
+        variant.id: [] for variant in plan.variants if variant.twin_of is None
     }
+    for trial, marks in used:
+        if trial.endpoint == endpoint.name and trial.variant in own:
+            own[trial.variant].append((trial, marks))
 
     def table(metric: Metric) -> Table:
         ranking = comparison.ranking(endpoint.name, metric)

@@ -7,6 +7,7 @@ make more of them. It gives probabilities, and intervals for one pair by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collect.decide import Look
 
 Pair = tuple[str, str]
-_DRAWN_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +113,18 @@ def _resampled_sums(
     of_blocks: NDArray[np.float64], resamples: int, seed: int
 ) -> NDArray[np.float64]:
     """Draw as many blocks as there are, and sum their figures: a row for each resample."""
-    total = len(of_blocks)
-    generator = np.random.default_rng(abs(seed))
-    sums = [np.empty((0, of_blocks.shape[1]))]
-    # Some at a time, or thousands of blocks would take gigabytes.
-    for start in range(0, resamples, _DRAWN_AT_ONCE):
-        rows = min(_DRAWN_AT_ONCE, resamples - start)
-        drawn = generator.integers(0, total, size=(rows, total))
-        # How often each block was drawn: sums over a resample are then one matrix product.
-        drawn += total * np.arange(rows)[:, np.newaxis]
-        weights = np.bincount(drawn.ravel(), minlength=rows * total).reshape(rows, total)
-        sums.append(weights.astype(np.float64) @ of_blocks)
-    return np.concatenate(sums)
+    # One matrix product, of floats: with whole numbers it takes many times as long.
+    return _weights(len(of_blocks), resamples, abs(seed)).astype(np.float64) @ of_blocks
+
+
+@lru_cache(maxsize=1)  # All metrics and endpoints of a run are drawn alike.
+def _weights(total: int, resamples: int, seed: int) -> NDArray[np.uint8]:
+    """Return how often each of `total` blocks was drawn: a row for each resample."""
+    generator = np.random.default_rng(seed)
+    weights = np.empty((resamples, total), np.uint8)
+    for row in weights:
+        row[:] = np.bincount(generator.integers(0, total, size=total), minlength=total)
+    return weights
 
 
 def borrowed_freedom(freedom: NDArray[np.int64], paired: NDArray[np.int64]) -> NDArray[np.int64]:
