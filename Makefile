@@ -7,7 +7,7 @@ INVENTORY ?= inventory/lab
 ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help bench test test-fast fuzz test-faults test-vm lint lab-up lab-down lab-reset lab-ssh venv docs lock messages clean
+.PHONY: help bench test test-fast fuzz test-faults test-vm perf lint lab-up lab-down lab-reset lab-ssh venv docs lock messages clean
 
 help:
 	@echo 'make bench      bring up a lab host here, deploy six servers, measure and rank them'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test-faults  what goes wrong, done to a lab host for real'
 	@echo 'make test-vm    its scenario on a virtual machine alone'
 	@echo 'make fuzz       what reads files and answers of hosts, fed with rubbish for minutes'
+	@echo 'make perf       how fast the kit itself is, in about an hour'
 	@echo 'make lint       ruff, mypy, yamllint, ansible-lint'
 	@echo 'make lab-up     the lab host alone; also lab-down, lab-reset, lab-ssh'
 	@echo 'make venv       what the commands need, in .venv, and nothing else'
@@ -46,6 +47,10 @@ test-faults: $(VENV)/.dev
 
 test-vm: $(VENV)/.dev
 	$(BIN)/pytest -m vm $(PYTEST_ARGS)
+
+# Which, and how often: make perf ARGS="--only redeploy --repeats 9"
+perf: $(VENV)/.dev
+	$(BIN)/python tests/perf $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

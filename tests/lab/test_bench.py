@@ -96,8 +96,12 @@ def test_a_second_converge_changes_nothing(deployed):
     assert run_playbook("deploy.yml", deployed, deploy_everything=True).changed == {}
 
 
-# What a deployment with nothing to do may cost: a task takes a third of a second on any machine.
+# What a deployment with nothing to do may cost: a task takes a third of a second on any machine,
+# and what is sent to a cloud far away the time of its way there and back.
 TASKS_AT_MOST = 26
+SENT_AT_MOST = 12
+PULLED_BYTES_AT_MOST = 4_000
+"""For each trial of a few seconds, packed; a trial of 30 s has some 60 samples more."""
 
 
 @pytest.mark.lab
@@ -109,6 +113,20 @@ def test_with_nothing_to_do_it_is_a_handful_of_tasks(deployed):
             t["task"] for t in again.tasks if t["host"] == host and t["event"] == "runner_on_ok"
         ]
         assert len(done) <= TASKS_AT_MOST, done
+
+
+@pytest.mark.lab
+def test_with_nothing_to_do_little_is_sent(deployed):
+    done = subprocess.run(
+        [REPO / ".venv/bin/ansible-playbook", "deploy.yml", "-i", deployed, "--limit", "labb13"],
+        cwd=REPO,
+        env={**os.environ, "ANSIBLE_VERBOSITY": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    sent = re.findall(r"SSH: EXEC|PUT .+ TO |FETCH .+ TO ", done.stdout)
+    assert len(sent) <= SENT_AT_MOST, len(sent)
 
 
 @pytest.mark.lab
@@ -162,6 +180,19 @@ def test_one_server_fails_with_its_journal_while_the_rest_finishes(finished, hos
     assert trial.wrk is None
     assert "--no-such-option" in (broken / "journal.txt").read_text()
     assert "start failed" in (folder / "report.md").read_text()
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("host", HOSTS)
+def test_little_is_brought_back_of_each_trial(finished, host):
+    _, folder = finished
+    packed = subprocess.run(
+        ["tar", "--create", "--use-compress-program=gzip -1", "--directory", folder / host, "."],
+        capture_output=True,
+        check=True,
+    ).stdout
+    trials = len([*(folder / host / "trials").iterdir()])
+    assert len(packed) / trials <= PULLED_BYTES_AT_MOST
 
 
 @pytest.mark.lab

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,10 @@ esac
 WRK = """#!/bin/bash
 [[ $1 == -v ]] && { echo "wrk 9.9 [epoll]"; exit 1; }
 [[ -n $FAKE_HANG ]] && exec sleep 30
+echo wrk >> "$FAKE/calls"
 [[ -n $SERVERBENCH_WRK_JSON ]] && cp "$FAKE/wrk.json" "$SERVERBENCH_WRK_JSON"
+sleep "${FAKE_LOAD_S:-0}"
+echo "wrk ended" >> "$FAKE/calls"
 echo "Running test"
 """
 FIGURES = {
@@ -177,6 +181,23 @@ def test_sigterm_stops_everything_and_a_second_start_goes_on(host):
     again.communicate(timeout=20)
     assert again.returncode == 0
     assert host.progress()["done"] == 1
+
+
+def test_a_trial_starts_a_handful_of_processes_and_none_beside_its_load(host):
+    plan = host.write_plan(*(f"{block} {variant} health" for block in (1, 2) for variant in "ab"))
+    runner = host.start(FAKE_LOAD_S="1.2")
+    _, log = runner.communicate(timeout=60)
+    assert runner.returncode == 0, log
+    calls = (host.root / "calls").read_text().splitlines()
+    # How often it asks whether the server is up hangs on the machine.
+    acts = [call.split()[0] for call in calls if not call.startswith("show")]
+    starts = [at for at, act in enumerate(acts) if act == "start"]
+    assert len(starts) == len(plan.trials)
+    # wrk begins and ends; stop it, see that all are stopped, forget old failures, start the next.
+    assert max(later - earlier for earlier, later in pairwise(starts)) <= 6, acts
+    for at, call in enumerate(calls):
+        if call == "wrk":
+            assert calls[at + 1] == "wrk ended", calls
 
 
 @pytest.mark.parametrize("holder", ["run other", "run RUN_ID"])
