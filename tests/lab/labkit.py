@@ -21,6 +21,8 @@ BENCH_HOSTS = {
     "labb13": {"lab_host_address": "198.19.89.13", "lab_host_release": "trixie"},
     "labb12": {"lab_host_address": "198.19.89.12", "lab_host_release": "bookworm"},
 }
+# Trials that show which server is fast and take seconds.
+SHORT_LOAD = {"threads": 2, "connections": 16, "duration_s": 2, "warmup_s": 1, "timeout_s": 10}
 BENCH_NETWORK = {"lab_host_subnet": "198.19.89.0/24", "lab_host_bridge": "sblabb0"}
 
 

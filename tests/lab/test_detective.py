@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from labkit import REPO, block_of, run_playbook
+from labkit import REPO, SHORT_LOAD, block_of, run_playbook
 
 from collect.checks import verdicts
 from collect.detective import investigate, throughput_of
@@ -34,13 +34,7 @@ VARIABLES = {
     "bench_decide": None,
     "bench_reruns_per_block": 0,
     "bench_endpoints": ["health"],
-    "bench_load": {
-        "threads": 2,
-        "connections": 16,
-        "duration_s": 2,
-        "warmup_s": 1,
-        "timeout_s": 10,
-    },
+    "bench_load": SHORT_LOAD,
 }
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from labkit import block_of, run_playbook, ssh
+from labkit import SHORT_LOAD, block_of, run_playbook, ssh
 
 from collect.checks import verdicts
 from collect.stats import compare
@@ -27,13 +27,7 @@ VARIABLES = {
     "bench_decide": None,
     "bench_reruns_per_block": 1,
     "bench_endpoints": ["health"],
-    "bench_load": {
-        "threads": 2,
-        "connections": 16,
-        "duration_s": 2,
-        "warmup_s": 1,
-        "timeout_s": 10,
-    },
+    "bench_load": SHORT_LOAD,
 }
 
 

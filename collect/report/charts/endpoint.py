@@ -12,9 +12,11 @@ from collect.report.charts.parts import (
     Chart,
     Spec,
     colour,
+    latency_lines,
     median,
     name_of,
     names_axis,
+    percentiles,
     point,
     shape,
     tips,
@@ -316,46 +318,7 @@ def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
                 points.append(point(host, row, percentile=label, ms=value, shown=shown))
     if not points:
         return []
-    order = [*_SHOWN_PERCENTILES.values(), "max"]
-    spec: Spec = {
-        "height": 260,
-        "data": {"values": points},
-        "encoding": {
-            "x": {
-                "field": "percentile",
-                "type": "ordinal",
-                "sort": order,
-                "title": _("percentile of the answers"),
-                "axis": {"labelAngle": 0},
-            },
-            "y": {
-                "field": "ms",
-                "type": "quantitative",
-                "title": _("latency, ms"),
-                "scale": {"type": "log"},
-            },
-            "color": colour(host, legend=True),
-            "detail": {"field": "variant"},
-            "tooltip": tips("percentile", shown=_("latency")),
-        },
-        "layer": [
-            {
-                "mark": {"type": "line", "strokeWidth": 2},
-                "encoding": {
-                    "strokeDash": {
-                        "field": "interface",
-                        "type": "nominal",
-                        "title": None,
-                        "scale": {"domain": ["wsgi", "asgi"], "range": [[1, 0], [5, 3]]},
-                    }
-                },
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
-                "encoding": {"shape": shape(legend=True)},
-            },
-        ],
-    }
+    x = percentiles([*_SHOWN_PERCENTILES.values(), "max"])
     return [
         Chart(
             name_of("latency", part),
@@ -364,7 +327,7 @@ def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
                 "Medians over blocks of each percentile. With the queue always full, latency "
                 "follows throughput: it is no measure of what a visitor of a quiet site waits."
             ),
-            spec,
+            latency_lines(host, points, x, "percentile"),
         )
     ]
 

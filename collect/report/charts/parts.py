@@ -194,3 +194,51 @@ def median(values: Iterable[float | None]) -> float | None:
     """Return the median of the known values; None if there is none."""
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
+
+
+def percentiles(names: list[str]) -> Spec:
+    """Return the axis of the percentiles of a latency."""
+    return {
+        "field": "percentile",
+        "type": "ordinal",
+        "sort": names,
+        "title": _("percentile of the answers"),
+        "axis": {"labelAngle": 0},
+    }
+
+
+def latency_lines(host: HostReport, points: list[Spec], x: Spec, field: str) -> Spec:
+    """Draw latencies on a log scale over the axis `x` of that field, a line a variant."""
+    return {
+        "height": 260,
+        "data": {"values": points},
+        "encoding": {
+            "x": x,
+            "y": {
+                "field": "ms",
+                "type": "quantitative",
+                "title": _("latency, ms"),
+                "scale": {"type": "log"},
+            },
+            "color": colour(host, legend=True),
+            "detail": {"field": "variant"},
+            "tooltip": tips(field, shown=_("latency")),
+        },
+        "layer": [
+            {
+                "mark": {"type": "line", "strokeWidth": 2},
+                "encoding": {
+                    "strokeDash": {
+                        "field": "interface",
+                        "type": "nominal",
+                        "title": None,
+                        "scale": {"domain": ["wsgi", "asgi"], "range": [[1, 0], [5, 3]]},
+                    }
+                },
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
+                "encoding": {"shape": shape(legend=True)},
+            },
+        ],
+    }

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from collect.lang import _
 from collect.report import text
-from collect.report.charts.parts import Chart, Spec, colour, name_of, shape, tips
+from collect.report.charts.parts import Chart, latency_lines, name_of, percentiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from collect.report.build import HostReport
     from collect.report.rates import EndpointRates, RateRow
 
@@ -36,7 +34,7 @@ def _by_load(host: HostReport, own: EndpointRates, name: str) -> list[Chart]:
     ]
     if not points:
         return []
-    spec = _spec(
+    spec = latency_lines(
         host,
         points,
         {
@@ -83,13 +81,7 @@ def _at_common(host: HostReport, own: EndpointRates, name: str) -> list[Chart]:
                 points.append(_point(host, row, percentile=label, ms=ms))
     if not points:
         return []
-    x = {
-        "field": "percentile",
-        "type": "ordinal",
-        "sort": list(_PERCENTILES.values()),
-        "title": _("percentile of the answers"),
-        "axis": {"labelAngle": 0},
-    }
+    x = percentiles([*_PERCENTILES.values()])
     rate = text.figure(own.common[0].rate_rps)
     return [
         Chart(
@@ -98,45 +90,9 @@ def _at_common(host: HostReport, own: EndpointRates, name: str) -> list[Chart]:
                 rate=rate, endpoint=text.one_line(own.endpoint)
             ),
             _("The same rate for all: what a visitor of a site with so many requests waits."),
-            _spec(host, points, x, "percentile"),
+            latency_lines(host, points, x, "percentile"),
         )
     ]
-
-
-def _spec(host: HostReport, points: Sequence[dict[str, Any]], x: Spec, field: str) -> Spec:
-    return {
-        "height": 260,
-        "data": {"values": list(points)},
-        "encoding": {
-            "x": x,
-            "y": {
-                "field": "ms",
-                "type": "quantitative",
-                "title": _("latency, ms"),
-                "scale": {"type": "log"},
-            },
-            "color": colour(host, legend=True),
-            "detail": {"field": "variant"},
-            "tooltip": tips(field, shown=_("latency")),
-        },
-        "layer": [
-            {
-                "mark": {"type": "line", "strokeWidth": 2},
-                "encoding": {
-                    "strokeDash": {
-                        "field": "interface",
-                        "type": "nominal",
-                        "title": None,
-                        "scale": {"domain": ["wsgi", "asgi"], "range": [[1, 0], [5, 3]]},
-                    }
-                },
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
-                "encoding": {"shape": shape(legend=True)},
-            },
-        ],
-    }
 
 
 def _point(host: HostReport, row: RateRow, **values: Any) -> dict[str, Any]:  # noqa: ANN401 - data of a chart

@@ -84,19 +84,7 @@ def _along(host: HostReport) -> Chart:
             }
         )
     layers += [
-        {
-            "data": {"values": points},
-            "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.6},
-            "encoding": {
-                "x": when,
-                "y": {"field": "speed", **speed},
-                "color": colour(host, legend=True),
-                "tooltip": [
-                    {"field": "trial", "title": _("trial")},
-                    {"field": "shown", "title": _("speed")},
-                ],
-            },
-        },
+        _dots(host, points, when, speed),
         {
             "data": {"values": steps},
             "mark": {"type": "line", "strokeWidth": 2, "color": _COMMON},
@@ -112,6 +100,23 @@ def _along(host: HostReport) -> Chart:
         ),
         {"height": 200, "layer": layers, "resolve": {"scale": {"color": "independent"}}},
     )
+
+
+def _dots(host: HostReport, points: list[Spec], x: Spec, speed: Spec) -> Spec:
+    """Draw a dot a trial, its speed over the axis `x`."""
+    return {
+        "data": {"values": points},
+        "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.6},
+        "encoding": {
+            "x": x,
+            "y": {"field": "speed", **speed},
+            "color": colour(host, legend=True),
+            "tooltip": [
+                {"field": "trial", "title": _("trial")},
+                {"field": "shown", "title": _("speed")},
+            ],
+        },
+    }
 
 
 def _by_hour(host: HostReport) -> list[Chart]:
@@ -142,19 +147,7 @@ def _by_hour(host: HostReport) -> list[Chart]:
     spec: Spec = {
         "height": 200,
         "layer": [
-            {
-                "data": {"values": points},
-                "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.6},
-                "encoding": {
-                    "x": {"field": "hour", **hour},
-                    "y": {"field": "speed", **speed},
-                    "color": colour(host, legend=True),
-                    "tooltip": [
-                        {"field": "trial", "title": _("trial")},
-                        {"field": "shown", "title": _("speed")},
-                    ],
-                },
-            },
+            _dots(host, points, {"field": "hour", **hour}, speed),
             {
                 "data": {"values": windows},
                 "mark": {"type": "rule", "strokeWidth": 3, "color": _COMMON},
