@@ -1,34 +1,26 @@
-"""Check what is said of the user's project, and pack it as a release.
-
-    python -m collect.project --build-dir DIR --servers-dir DIR < app_variables.json
-
-prints one line of JSON. The variables come on standard input, since a URL may hold a password.
-"""
+"""Check what is said of the user's project, and pack it as a release."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import hashlib
 import json
 import re
-import sys
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from collect.checkout import REF, fetch, folder_for, is_git_url, without_password
 from collect.decode import decode
-from collect.errors import DataError, ServerbenchError, shown
-from collect.foreign import clean
+from collect.errors import DataError, shown
 from collect.pack import Entry, pack_release, read_project
 from collect.requirements import read_requirements
 from collect.variables import FOLDER, IN_SOURCE
 from collect.variants import ENTRY_POINT, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
 OWN_FOLDER = ".serverbench"
 """Of a release: what the kit adds to the project's own files."""
@@ -205,29 +197,3 @@ def _check_modules(project: Project, names: Collection[str], interfaces: Collect
                 f"are looked for in app_root ({project.root or 'app_source'}), and files that git "
                 "ignores are not deployed"
             )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check and pack the project that standard input describes; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m collect.project", description=__doc__)
-    parser.add_argument("--build-dir", type=Path, required=True)
-    parser.add_argument("--servers-dir", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    try:
-        variables = json.load(sys.stdin)
-        interfaces = sorted(variables.pop("interfaces"))
-        project = check_project(variables, interfaces)
-        result = pack_project(project, interfaces, options.build_dir, options.servers_dir)
-    except ServerbenchError as error:
-        # A line break may stand in the name of a file.
-        sys.stderr.write(f"{' '.join(clean(str(error)).split())}\n")
-        return 1
-    except OSError as error:
-        sys.stderr.write(f"app_source: {error.filename}: {error.strerror}\n")
-        return 1
-    sys.stdout.write(json.dumps(result) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,14 @@
 """What is wrong with a project's variables is told in one line, before a host is touched."""
 
-import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from collect import project as project_module
 from collect.errors import DataError
 from collect.inputs import check_environment
 from collect.project import check_project, pack_project
@@ -135,13 +136,33 @@ def test_an_environment():
     check_environment({"A": "x y'\"$%", "B": 5, "C": True, "_D": ""})
 
 
-def test_the_command_line(tmp_path, monkeypatch, capsys):
-    arguments = ["--build-dir", str(tmp_path), "--servers-dir", str(SERVERS)]
-    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({**FOREIGN, "interfaces": ["wsgi"]})))
-    assert project_module.main(arguments) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert set(result) == {"id", "path", "files", "changed", "packages", "commit"}
-    wrong = {**FOREIGN, "interfaces": ["wsgi"], "app_root": "x"}
-    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(wrong)))
-    assert project_module.main(arguments) == 1
-    assert capsys.readouterr().err.startswith("app_root: got 'x'")
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"app_root": "x"}, "app_root: got 'x'"),
+        ({"app_source": "/no where"}, "app_source: /no where: no such folder"),
+    ],
+)
+def test_the_action_of_the_playbooks(tmp_path, changes, said):
+    arguments = {
+        "variables": {**FOREIGN, "interfaces": ["wsgi"], **changes},
+        "build_dir": str(tmp_path),
+        "servers_dir": str(SERVERS),
+    }
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible"), "localhost", "--inventory=localhost,",
+            "--module-name=pack_project", f"--args={json.dumps(arguments)}",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode == 0) == (not said), done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
+    if not said:
+        assert '"packages"' in done.stdout or "packages:" in done.stdout
+        assert [*tmp_path.glob("*.tar.gz")]
