@@ -150,6 +150,12 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
             )
         stopping = replace(stopping, min_blocks=most, gap=None)
     check_fits(rates, order, most)
+    own_port = check_whole(port, "port", 1, _MAX_PORT)
+    if any(variant.port == own_port for variant in variants):
+        raise DataError(
+            f"proxy_port: got {own_port}, where the servers listen themselves (bench_port); "
+            "accepted: another port"
+        )
     plan = Plan(
         schema_version=SCHEMA_VERSION,
         run_id=plain(run_id),
@@ -160,7 +166,7 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
         blocks=most,
         stopping=stopping,
         address=plain(address),
-        port=check_whole(port, "port", 1, _MAX_PORT),
+        port=own_port,
         load=check_load(load),
         timing=check_timing(timing),
         variants=tuple(variants),

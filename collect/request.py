@@ -169,6 +169,13 @@ def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed
         ready_timeout_s: `service_ready_timeout_s`.
         stop_timeout_s: how long a server may take to finish what it has.
     """
+    port = check_whole(ports["port"], "port", 1, 65535)
+    candidate_port = check_whole(ports["candidate_port"], "service_candidate_port", 1, 65535)
+    if candidate_port in (port, None if variant is None else variant.port):
+        raise DataError(
+            f"service_candidate_port: got {candidate_port}, where the service itself listens; "
+            "accepted: a port of its own, for a release that is tried beside it"
+        )
     return Activation(
         release=str(plain(release)),
         releases_kept=check_whole(releases_kept, "app_releases_kept", 1),
@@ -176,8 +183,8 @@ def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed
         takes_over=bool(takes_over),
         endpoints=_proofs(check_endpoints(endpoints), plain(names), plain(measured)),
         address=str(plain(ports["address"])),
-        port=check_whole(ports["port"], "port", 1, 65535),
-        candidate_port=check_whole(ports["candidate_port"], "service_candidate_port", 1, 65535),
+        port=port,
+        candidate_port=candidate_port,
         ready_timeout_s=float(check_whole(ready_timeout_s, "service_ready_timeout_s", 1)),
         stop_timeout_s=float(check_whole(stop_timeout_s, "service_stop_timeout_s", 1)),
     )

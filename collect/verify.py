@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from collect.errors import DataError
 from collect.lang import LANGUAGES, SOURCE, speaking
 from collect.report import build_report, render_markdown
-from collect.store import DECISION, PLAN, PROGRESS, TRIAL, TRIALS, load_run
+from collect.store import DECISION, MISSED, PLAN, PROGRESS, TRIAL, TRIALS, load_run
 from collect.sums import SUMS, compare, folder_problems, read_sums
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _host_problems(host: Path, notes: list[str]) -> Iterator[str]:
 
 
 def _why_extra(name: str) -> str:
-    if name in (PLAN, DECISION) or _HOST_FACTS.fullmatch(name):
+    if name in (PLAN, DECISION, MISSED) or _HOST_FACTS.fullmatch(name):
         return f"not listed in {SUMS}"
     return f"not listed in {SUMS}, and no file that a run has"
 

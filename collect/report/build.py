@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from collect.model import Plan, Trial
     from collect.store import HostFacts, HostRun, Run, StoredTrial
 
+# Not load_failed: that may be the generator's own.
+_FAULTS_OF_THE_SERVER = frozenset({
+    "start_failed", "not_ready", "wrong_answer_before", "wrong_answer_after", "server_died",
+    "proxy_died",
+})  # fmt: skip
 _LETTERS = [letter for letter in string.ascii_letters if letter != LEFT_OUT_MARK]
 
 
@@ -138,7 +143,10 @@ def _host(run: Run, host: HostRun) -> HostReport:
         TrialLine(stored, own := judged[stored.trial.trial_id], _marks(own, letters))
         for stored in host.trials
     )
-    legs = tuple(TrialLine(stored, judged[stored.trial.trial_id], ()) for stored in host.legs)
+    legs = tuple(
+        TrialLine(stored, own := judged[stored.trial.trial_id], _marks(own, letters))
+        for stored in host.legs
+    )
 
     def is_valid(trial: Trial) -> bool:
         return judged[trial.trial_id].status != "invalid"
@@ -153,6 +161,12 @@ def _host(run: Run, host: HostRun) -> HostReport:
         return is_valid(line.trial) and line.trial.trial_id in counted
 
     used_legs = [line for line in legs if is_used(line)]
+    # A rate at which the server died was not kept: to leave it out would flatter.
+    failed_legs = [
+        line
+        for line in legs
+        if line.trial.trial_id in counted and not is_valid(line.trial) and _failed_itself(line)
+    ]
     used_lines = tuple(line for line in lines if is_used(line))
     used = [(line.trial, line.marks) for line in used_lines]
     # A run that ended early has fewer blocks than were planned, and is none the worse for it.
@@ -177,7 +191,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         course=course(host, of_the_app, counts),
         endpoints=endpoints,
         legs=legs,
-        rates=rates_of(plan, [line.trial for line in used_legs]),
+        rates=rates_of(plan, [line.trial for line in (*used_legs, *failed_legs)]),
         ladders=ladders(plan, [trial for trial, _ in used]),
         steady=steady,
         proxies=proxies,
@@ -196,13 +210,21 @@ def _host(run: Run, host: HostRun) -> HostReport:
     )
 
 
+def _failed_itself(line: TrialLine) -> bool:
+    """Tell whether an invalid leg is the server's own doing, and not the host's or ours."""
+    codes = {reason.code for reason in line.verdict.reasons if reason.severity == "invalid"}
+    return line.trial.outcome.status in _FAULTS_OF_THE_SERVER or codes == {"unanswered"}
+
+
 def _notes(host: HostRun, judged: Mapping[str, Verdict]) -> tuple[Note, ...]:
     """Give a letter to each reason of a trial that is used all the same, the commonest first."""
     by_code: dict[str, list[tuple[Trial, Reason]]] = {}
-    for stored in host.trials:
+    for stored in (*host.trials, *host.legs):
         verdict = judged[stored.trial.trial_id]
         if verdict.status == "suspect":
             for reason in verdict.reasons:
+                if reason.code == "rate_missed":
+                    continue  # The tables of the rates say it, in the place of the latency.
                 by_code.setdefault(reason.code, []).append((stored.trial, reason))
     notes = []
     codes = sorted(by_code, key=lambda code: (-len(by_code[code]), code))
@@ -223,4 +245,4 @@ def _notes(host: HostRun, judged: Mapping[str, Verdict]) -> tuple[Note, ...]:
 def _marks(judgement: Verdict, letters: dict[str, str]) -> tuple[str, ...]:
     if judgement.status != "suspect":
         return ()
-    return tuple(letters[reason.code] for reason in judgement.reasons)
+    return tuple(letters[reason.code] for reason in judgement.reasons if reason.code in letters)

@@ -54,6 +54,8 @@ _FEWEST_BLOCKS = 3
 _WIDEST = 100.0
 """An interval that spans more than this factor is not worth the reading."""
 _HALF = 0.5
+_FEWEST_FOR_P999 = 1_000
+"""Requests of a leg."""
 _NO_LATENCY = RateLatency(None, None, None, None, None, None)
 
 Cells = tuple[str, ...]
@@ -78,7 +80,7 @@ class RateRow:
     lag_max_ms: float | None
     blocks: int
     missed: int
-    """Blocks in which the rate was not kept."""
+    """Blocks in which the rate was not kept, or the server failed at it."""
     lost: int
     """Requests without a right answer, in all blocks together."""
 
@@ -127,7 +129,8 @@ def rates_of(plan: Plan, used: Iterable[Trial]) -> tuple[EndpointRates, ...]:
 
     Args:
         plan: the host's plan.
-        used: its legs that are not invalid, one a cell.
+        used: its legs that are not invalid, one a cell; and those at which the server failed, which
+            count as blocks in which it did not keep the rate.
     """
     legs = list(used)
     found = (
@@ -180,12 +183,14 @@ def _endpoint(plan: Plan, name: str, legs: Sequence[Trial]) -> EndpointRates | N
 
 
 def _row(variant: Variant, legs: Sequence[Trial], share: float | None) -> RateRow | None:
-    figures = [leg.rate for leg in legs if leg.rate is not None]
+    figures = [leg.rate for leg in legs if leg.rate is not None and leg.outcome.status == "ok"]
     if not figures:
         return None
     # A block that missed the rate counts as later than all others, too.
+    failed = sum(leg.outcome.status != "ok" for leg in legs)
     latencies = [_NO_LATENCY if is_missed(one) else one.latency_ms for one in figures]
-    missed = latencies.count(_NO_LATENCY)
+    latencies += [_NO_LATENCY] * failed
+    missed = sum(map(is_missed, figures)) + failed
     low, high = _interval([one.p99 for one in latencies])
     return RateRow(
         variant=variant.id,
@@ -197,10 +202,15 @@ def _row(variant: Variant, legs: Sequence[Trial], share: float | None) -> RateRo
         p99_ms=_median(one.p99 for one in latencies),
         p99_low_ms=low,
         p99_high_ms=high,
-        p999_ms=_median(one.p999 for one in latencies),
+        # Of fewer requests it is the slowest one, and with luck none of the slow ones.
+        p999_ms=_median(
+            one.p999
+            for one in latencies
+            if min(one.requests for one in figures) >= _FEWEST_FOR_P999
+        ),
         lag_p99_ms=_median(one.lag_p99_ms for one in figures),
         lag_max_ms=_median(one.lag_max_ms for one in figures),
-        blocks=len(figures),
+        blocks=len(latencies),
         missed=missed,
         lost=sum(one.requests - one.answered for one in figures),
     )
@@ -229,7 +239,7 @@ def _half(logs: Sequence[float], alpha: float) -> float:
 
 
 def _slo(variant: Variant, legs: Sequence[Trial]) -> SloRow | None:
-    searches = [leg.search for leg in legs if leg.search is not None]
+    searches = [leg.search for leg in legs if leg.search is not None and leg.outcome.status == "ok"]
     found = carried(searches)
     if found is None:
         return None
@@ -277,6 +287,13 @@ def _common_said(legs: Sequence[Trial], rows: Sequence[RateRow], endpoint: str) 
                     variant=text.one_line(others[-1].variant), p99=_p99_said(others[-1])
                 )
             )
+    said += [
+        _("{variant} did not keep it in {missed} of {blocks} blocks.").format(
+            variant=text.one_line(row.variant), missed=row.missed, blocks=row.blocks
+        )
+        for row in known
+        if row.missed
+    ]
     if lost := [row.variant for row in rows if not row.is_carried]:
         said.append(
             _("Not carried by {variants}.").format(
@@ -289,8 +306,11 @@ def _common_said(legs: Sequence[Trial], rows: Sequence[RateRow], endpoint: str) 
 def _is_apart(legs: Sequence[Trial], a: RateRow, b: RateRow, pairs: int) -> bool:
     """Tell whether two variants' p99 differ, by their log-ratios inside blocks.
 
-    Bonferroni over the pairs that are looked at.
+    Bonferroni over the pairs that are looked at. Nothing is said for one that did not keep the rate
+    in every block: the blocks that are left would be its good ones.
     """
+    if a.missed:
+        return False
     by_block: dict[int, dict[str, float]] = {}
     for leg in legs:
         if leg.rate is not None and leg.rate.latency_ms.p99 and not is_missed(leg.rate):
@@ -369,6 +389,8 @@ def _cells(row: RateRow) -> Cells:
     interval = ""
     if row.p99_low_ms is not None and row.p99_high_ms is not None:
         interval = f"[{text.figure(row.p99_low_ms)}, {text.figure(row.p99_high_ms)}]"
+    elif row.missed:
+        interval = _("{missed} of {blocks} not kept").format(missed=row.missed, blocks=row.blocks)
     figures = (row.p50_ms, row.p90_ms, row.p99_ms)
     return (*start, *map(text.figure, figures), interval, text.figure(row.p999_ms), lag)
 

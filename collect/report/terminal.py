@@ -120,17 +120,19 @@ def _print_trials(console: Console, host: HostReport, *, raw: bool) -> None:
     elif len(host.trials) <= _MOST_TRIALS:
         console.print(_trials_table(host.trials))
     else:
-        telling = [line for line in host.trials if line.verdict.status != "valid"][:_MOST_TRIALS]
+        telling = [line for line in host.trials if line.verdict.status != "valid"]
         if telling:
-            console.print(_trials_table(telling))
+            console.print(_trials_table(telling[:_MOST_TRIALS]))
         _print_prose(
             console,
             _(
-                "Shown are {shown} of {trials} trials, all of them not valid. Every one: "
-                "serverbench report {run_id} --format html"
+                "{valid} of {trials} trials are valid and not shown here; of the other {others}, "
+                "{shown} are. Every one: serverbench report {run_id} --format html"
             ).format(
-                shown=len(telling),
+                valid=len(host.trials) - len(telling),
                 trials=len(host.trials),
+                others=len(telling),
+                shown=min(len(telling), _MOST_TRIALS),
                 run_id=text.one_line(host.plan.run_id),
             ),
         )

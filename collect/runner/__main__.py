@@ -82,12 +82,12 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
         if plan.windows and window is None:
             later = outlook(plan, clock.time()) or "the last one is over"
             _log(f"no window is open now; {later}")
-            progress.rest(later)
+            progress.stay("waiting", later)
             return 0
         if window and (why := obstacle(options.run_dir, facts)):
             _log(why)
             note_missed(options.run_dir, window, clock.time(), why)
-            progress.rest(why)
+            progress.stay("waiting", why)
             return EXIT_FAILED
         host.write_facts(options.run_dir, facts, _log)
         if window and options.unit:
@@ -130,7 +130,7 @@ def _give_way(run_dir: Path, plan: Plan, why: str) -> None:
     clock = SystemClock()
     try:
         if not plan.windows:
-            ProgressFile(run_dir / "progress.json", plan, clock).end("failed", why)
+            ProgressFile(run_dir / "progress.json", plan, clock).stay("failed", why)
         elif window := open_window(plan, clock.time()):
             note_missed(run_dir, window, clock.time(), why)
     except OSError as error:
@@ -145,7 +145,18 @@ def _put_back(options: argparse.Namespace) -> int:
         if options.unit and not services.is_shutting_down():
             services.disable([options.unit])
         plan = load_plan(options.run_dir / "plan.json")
-        problem = restore_of(plan, services, options.run_dir).put_back()
+        restore = restore_of(plan, services, options.run_dir)
+        if restore.is_needed():
+            # Never beside another runner or a deployment: it would stop what they work with.
+            lock = HostLock(options.lock_file, f"run {plan.run_id}", iso(time.time()))
+            try:
+                problem = restore.put_back()
+            finally:
+                lock.release()
+        else:
+            problem = None
+    except HostBusyError as error:
+        problem = f"what served before is not put back now: {error}"
     except (ServerbenchError, OSError) as error:
         problem = str(error)
     if problem:

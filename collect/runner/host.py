@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _UNITS = Path("/etc/systemd/system")
+_SETTINGS = Path("/etc/serverbench")
 _CGROUP = Path("/sys/fs/cgroup")
 _CGROUP_V1_UNLIMITED = 2**60
 
@@ -64,6 +65,7 @@ def collect_facts(
         "venv": None if venv is None else str(venv),
         "packages": None if venv is None else package_versions(venv),
         "units": {unit: _checksum(_UNITS / unit) for unit in sorted(units)},
+        "settings": _settings_checksum(units),
     }
 
 
@@ -106,6 +108,19 @@ def _zone() -> str:
     """Return the name of the host's time zone; one without a name counts in UTC."""
     _, found, name = str(Path("/etc/localtime").resolve()).partition("/zoneinfo/")
     return name if found else "UTC"
+
+
+def _settings_checksum(units: Iterable[str]) -> str:
+    """Return one checksum of what else decides how variants run: environment, proxies, drop-ins.
+
+    The host's own id is in it, which nobody else knows: no password can be guessed from it.
+    """
+    paths = [*_SETTINGS.glob("*.env"), *_SETTINGS.glob("proxy/*")]
+    paths += [path for unit in units for path in (_UNITS / f"{unit}.d").glob("*.conf")]
+    found = hashlib.sha256()
+    for path in (Path("/etc/machine-id"), *sorted(paths)):
+        found.update(f"{path} {_checksum(path)}\n".encode())
+    return found.hexdigest()
 
 
 def _checksum(path: Path) -> str | None:

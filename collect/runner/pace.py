@@ -198,11 +198,16 @@ class Pacer:
             if wait_s > 0 and not select.select(watch, (), (), wait_s)[0]:
                 continue
             now = clock()
+            # What fell due until now found no connection free: the server's doing, not ours.
+            blocked_ns = blocked_ns if self._has_room() else now
             for fd, events in poll(0):
                 connection = opened.get(fd)
                 if connection is not None:
                     self._on_event(connection, events, now)
         self._ended_ns = clock()
+
+    def _has_room(self) -> bool:
+        return bool(self._idle) or len(self._open) < self._most
 
     def _connect(self) -> _Connection | None:
         self._opened += 1

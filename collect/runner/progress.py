@@ -104,15 +104,17 @@ class ProgressFile:
             self._phase = self._ended[1]
         self._write(state, message)
 
-    def rest(self, why: str) -> None:
-        """Say that a window passes without a trial; where the run was stays as it was written."""
+    def stay(self, state: Literal["waiting", "failed"], why: str) -> None:
+        """Say why no trial begins; where the run was stays as it was written."""
         if not self._path.exists():
-            self.end("waiting", why)
+            self.end(state, why)
             return
         before = decode(Progress, json.loads(self._path.read_text("utf-8")), str(self._path))
+        if before.state == "done":
+            return
         now = replace(
             before,
-            state="waiting",
+            state=state,
             phase=why,
             message=why,
             trial_id=None,

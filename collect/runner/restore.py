@@ -44,6 +44,10 @@ class Restore:
             write_atomically(self._path, json.dumps({"active": active}) + "\n")
         return self._services.stop(active, self._stop_timeout_s) if active else None
 
+    def is_needed(self) -> bool:
+        """Tell whether something served before the run that was not put back yet."""
+        return self._path.exists()
+
     def put_back(self) -> str | None:
         """Stop what the run started and start again what served before; return what went wrong.
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from collect.runner.seams import iso
+from collect.runner.trial_folder import CHECKSUMS, write_run_sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ MIN_FREE_BYTES = 200 * 1024**2
 EARLY_S = 5.0
 """A timer may be this much early: the host's clock was set while it waited."""
 # Of host.json: figures under one of these cannot be compared with figures under another.
-_MUST_STAY = ("release", "packages", "units")
+_MUST_STAY = ("release", "packages", "units", "settings")
 
 
 def open_window(plan: Plan, now_s: float) -> Window | None:
@@ -62,9 +63,9 @@ def obstacle(run_dir: Path, facts: Mapping[str, Any]) -> str | None:
         first = json.loads((run_dir / "host.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None  # The first window, or a file that somebody spoilt: nothing to compare with.
-    changed = [
-        name for name in _MUST_STAY if isinstance(first, dict) and first.get(name) != facts[name]
-    ]
+    # What a runner of before did not write down cannot be compared.
+    known = [name for name in _MUST_STAY if isinstance(first, dict) and name in first]
+    changed = [name for name in known if first[name] != facts[name]]
     if not changed:
         return None
     return (
@@ -78,6 +79,8 @@ def note_missed(run_dir: Path, window: Window, now_s: float, why: str) -> None:
     line = json.dumps({"window": window.starts_at, "at": iso(now_s), "why": why})
     with (run_dir / MISSED).open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
+    if (run_dir / CHECKSUMS).exists():
+        write_run_sums(run_dir)
 
 
 def _seconds(moment: str) -> float:

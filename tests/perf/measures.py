@@ -121,7 +121,7 @@ def overhead(lab: Lab, repeats: int) -> Iterator[Figure]:
                 bench_blocks=1,
                 bench_load=load,
             )
-            (host,) = (path for path in Path(results, run_id).iterdir() if path.is_dir())
+            host = Path(results, run_id, "perf1")
             plan = load_plan(host / "plan.json")
             trials = [load_trial(host / "trials" / one.id / "trial.json") for one in plan.trials]
         begins = [_seconds(trial.started_at) for trial in trials]

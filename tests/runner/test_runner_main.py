@@ -101,11 +101,12 @@ class Host:
         (self.run_dir / "plan.json").write_text(dumps(plan))
         return plan
 
-    def start(self, **environment):
+    def start(self, *options, **environment):
         return subprocess.Popen(
             [
                 sys.executable, "-I", "-B", str(self.pyz), "--run-dir", str(self.run_dir),
                 "--wrk-script", str(self.root / "report.lua"), "--lock-file", str(self.lock),
+                *options,
             ],
             env={
                 **os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}", "FAKE": str(self.root),
@@ -216,6 +217,34 @@ def test_two_runners_cannot_work_at_once(host, holder):
     if holder == "run other":
         assert host.progress()["state"] == "failed"
         assert "run other" in host.progress()["message"]
+
+
+def test_a_run_that_is_done_stays_done_when_the_host_is_busy(host):
+    host.write_plan("1 a health")
+    host.start().communicate(timeout=20)
+    assert host.progress()["state"] == "done"
+    host.lock.write_text('{"holder": "run other", "pid": 77, "since": "2026-01-01"}')
+    with host.lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        host.start().communicate(timeout=10)
+    assert (host.progress()["state"], host.progress()["done"]) == ("done", 1)
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_what_served_is_put_back_but_never_beside_another_runner(host, is_busy):
+    host.write_plan("1 a health")
+    (host.run_dir / "restore.json").write_text('{"active": ["serverbench-granian-wsgi.service"]}')
+    host.lock.write_text('{"holder": "run other", "pid": 77, "since": "2026-01-01"}')
+    with host.lock.open() as held:
+        if is_busy:
+            fcntl.flock(held, fcntl.LOCK_EX)
+        cleared = host.start("--put-back")
+        _, log = cleared.communicate(timeout=10)
+    assert cleared.returncode == (1 if is_busy else 0), log
+    assert ("what served before is not put back now" in log) == is_busy
+    assert (host.run_dir / "restore.json").exists() == is_busy
+    calls = (host.root / "calls").read_text() if (host.root / "calls").exists() else ""
+    assert ("start" in calls) == (not is_busy)
 
 
 def test_a_missing_wrk_ends_the_run_with_one_clear_line(host):

@@ -149,6 +149,16 @@ def test_what_had_to_wait_for_a_connection_is_counted_from_when_it_was_due(serve
     assert figures["own_lag_p99_ms"] < 300
 
 
+def test_short_stalls_with_every_connection_busy_are_not_the_generators(serve):
+    stalls = [(0.5 + at, 0.3) for at in range(4)]
+    figures = pace(
+        serve(stalls=stalls), rate_rps=200, connections=20, duration_s=4.0, lead_in_s=0.2
+    )
+    # Also what fell due after the generator's last look, and before it saw the first answer.
+    assert figures["lag_p99_ms"] > 100
+    assert figures["own_lag_p99_ms"] < figures["lag_p99_ms"] / 10
+
+
 def test_requests_arrive_evenly(serve):
     server = serve()
     pace(server, rate_rps=250, duration_s=2.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import subprocess
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -13,7 +14,8 @@ from runner_fakes import FakeJudge, World, make_plan
 from test_runner_main import Host
 
 from collect.model import Load, Stopping, Window, dumps, load_decision
-from collect.runner.windows import obstacle, open_window, outlook
+from collect.runner.windows import note_missed, obstacle, open_window, outlook
+from collect.verify import verify_run
 
 TRIALS = [f"{block} {name} health" for block in (1, 2, 3, 4) for name in ("a", "b")]
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -89,6 +91,15 @@ def test_no_block_begins_once_the_window_has_closed(world):
 
 def test_a_scheduled_run_is_never_decided_early(world):
     assert len(session(world, 0, FakeJudge(decided_after=1))) == 4
+
+
+def test_a_window_missed_after_the_checksums_were_written_is_among_them(world, tmp_path):
+    (world.run_dir / "plan.json").write_text(dumps(world.plan))
+    session(world, 0)
+    for why in ("this host is at work (run other)", "the disk is full"):
+        note_missed(world.run_dir, world.plan.windows[1], 0, why)
+        shutil.copytree(world.run_dir, tmp_path / why / "host")
+        assert verify_run(tmp_path / why).problems == ()
 
 
 def test_which_window_is_open():

@@ -13,7 +13,7 @@ from collect.changes import compare_runs
 from collect.checks import verdict
 from collect.decide import decide_run
 from collect.lang import speaking
-from collect.model import HostFigures, RateErrors, Rates
+from collect.model import HostFigures, Outcome, RateErrors, Rates
 from collect.report import build_report, render_markdown, render_terminal
 from collect.report.charts import charts_of, svg
 from collect.report.data import render_csv, render_json
@@ -180,6 +180,45 @@ def test_a_block_that_missed_the_rate_is_later_than_all_others():
     assert two.p99_low_ms is None
     three = miss(3)
     assert (three.is_carried, three.p99_ms) == (False, None)
+
+
+@pytest.mark.parametrize("status", ["server_died", "not_ready"])
+def test_a_server_that_failed_at_a_rate_did_not_keep_it(tmp_path, status):
+    plan, trials = make(blocks=5)
+    spoilt = [
+        replace(one, outcome=Outcome(status, "main process 10 was replaced by 20"), rate=None)
+        if (one.variant, one.endpoint, one.leg) == ("uwsgi-wsgi", "health", "common")
+        and one.block in (2, 4)
+        else one
+        for one in trials
+    ]
+    (host,) = build_report(load_run(factory.write_host(tmp_path, plan, spoilt))).hosts
+    row = next(one for one in host.rates[0].common if one.variant == "uwsgi-wsgi")
+    assert (row.blocks, row.missed, row.p99_low_ms) == (5, 2, None)
+    said = host.rates[0].said[0]
+    # The blocks that are left are its good ones: nothing is told from them.
+    assert "cannot be told from it" in said
+    assert "uwsgi-wsgi did not keep it in 2 of 5 blocks." in said
+    common = next(one for one in tables(host.rates[0]) if "one rate" in one.title)
+    assert next(cells for cells in common.rows if cells[0] == "uwsgi-wsgi")[6] == "2 of 5 not kept"
+
+
+def test_a_reason_that_legs_share_stands_among_the_notes(tmp_path):
+    plan, trials = make(blocks=3)
+    late = [
+        replace(one, rate=replace(one.rate, own_lag_p99_ms=300.0)) if one.rate else one
+        for one in trials
+    ]
+    report = build_report(load_run(factory.write_host(tmp_path, plan, late)))
+    assert "generator_late" in {note.reason.code for note in report.hosts[0].notes}
+    for render in (render_markdown, render_terminal, render_html):
+        assert "more than 300 ms after they were due" in " ".join(render(report).split())
+
+
+def test_of_few_requests_no_percentile_of_a_thousand_is_shown():
+    plan, trials = make(Rates((0.5,)), blocks=3)
+    few = [replace(one, rate=replace(one.rate, requests=900, answered=900)) for one in legs(trials)]
+    assert {row.p999_ms for part in rates_of(plan, few) for row in part.own} == {None}
 
 
 def test_requests_without_an_answer_are_never_fast():
