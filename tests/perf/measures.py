@@ -111,7 +111,8 @@ def overhead(lab: Lab, repeats: int) -> Iterator[Figure]:
     switching, shares, besides = [], [], []
     for repeat in range(repeats):
         say(f"a run of six trials, {repeat + 1} of {repeats}")
-        run_id = f"overhead-{repeat}"
+        # Of its own: a run that is on the host already would only be fetched.
+        run_id = f"overhead-{time.time_ns()}"
         with tempfile.TemporaryDirectory() as results:
             done = lab.play(
                 "bench.yml",

@@ -94,6 +94,12 @@ def test_a_proxied_variant_takes_its_load_at_the_proxy():
     assert variant.port == 9878
 
 
+def test_a_proxy_cannot_listen_where_the_servers_do():
+    matrix = [{"server": "granian", "interface": "wsgi", "proxy": "caddy"}]
+    with pytest.raises(DataError, match="proxy_port: got 9878, where the servers listen"):
+        factory.plan(variants=factory.variants(matrix), port=9878)
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [

@@ -117,6 +117,16 @@ def test_the_endpoints_that_are_measured_prove_a_release_unless_others_are_named
         activation(names=["healt"])
 
 
+@pytest.mark.parametrize(
+    ("variant", "port"),
+    [({"server": "granian"}, 9875), ({"server": "granian", "proxy": "caddy"}, 9878)],
+)
+def test_a_release_is_not_tried_on_the_port_of_the_service(variant, port):
+    ports = {"address": "127.0.0.1", "port": 9875, "candidate_port": port}
+    with pytest.raises(DataError, match=f"service_candidate_port: got {port}, where the service"):
+        activation(variant=request(**variant), ports=ports)
+
+
 def test_a_trial_writes_nothing_into_the_data_of_what_serves():
     order = {"name": "order", "path": "/orders", "method": "POST", "body": "{}"}
     health = {"name": "health", "path": "/health"}
