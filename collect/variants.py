@@ -168,6 +168,8 @@ class CatalogueEntry:
     interfaces: tuple[Interface, ...]
     not_honoured: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By interface: the knobs it has no setting for there."""
+    least: dict[str, int] = field(default_factory=dict)
+    """By knob: the lowest value it starts with, where that is more than the kit's own."""
     prefork: bool = False
     """It has no workers of its own: several are several processes on one systemd socket."""
     notes: str = ""
@@ -295,6 +297,7 @@ def _catalogue(data: object) -> dict[str, CatalogueEntry]:
                 raise DataError(
                     f"{where}.{interface}: got {', '.join(unknown)}; accepted: {', '.join(KNOBS)}"
                 )
+        _check_knobs(entry.least, f"{CATALOGUE}.{name}.least")
     return servers
 
 
@@ -380,12 +383,21 @@ def _variant(
             f"accepted: {', '.join(known.interfaces)}"
         )
     pair = f"{entry.server}-{entry.interface}"
-    knobs: dict[str, Any] = {
-        **profile.knobs,
-        **profile.servers.get(entry.server, {}),
-        **profile.servers.get(pair, {}),
-        **entry.knobs,
+    sources: dict[str, dict[str, Any]] = {
+        f"{PROFILES}.{profile_name}.knobs": profile.knobs,
+        f"{PROFILES}.{profile_name}.servers.{entry.server}": profile.servers.get(entry.server, {}),
+        f"{PROFILES}.{profile_name}.servers.{pair}": profile.servers.get(pair, {}),
+        f"{place}.knobs": entry.knobs,
     }
+    origins = {name: source for source, some in sources.items() for name in some}
+    knobs = {name: value for some in sources.values() for name, value in some.items()}
+    for name, least in known.least.items():
+        if isinstance(knobs.get(name), int) and knobs[name] < least:
+            raise DataError(
+                f"{origins[name]}.{name}: got {knobs[name]}, with which {entry.server} does not "
+                f"start; accepted: {least} or more; for it alone under "
+                f"{PROFILES}.{profile_name}.servers.{entry.server}"
+            )
     not_honoured = known.not_honoured.get(entry.interface, ())
     # What a server cannot honour is not asked of it, so that nothing acts on it by half.
     knobs = {

@@ -167,6 +167,14 @@ WRONG = {
         knobs(environment={"A": f"{SECRET}\nUser=root"}),
         "server_profiles.parity.knobs.environment: accepted: a mapping of names to texts",
     ),
+    "backlog-below-what-granian-takes": (
+        knobs(backlog=77),
+        "server_profiles.parity.knobs.backlog: got 77, with which granian does not start; accepted",
+    ),
+    "catalogue-least": (
+        {"server_catalogue": {"x": {"package": "a", "interfaces": [], "least": {"backlog": 0}}}},
+        "server_catalogue.x.least.backlog: got 0; accepted: a whole number from 1",
+    ),
     "environment-no-name": (knobs(environment={"A=B": SECRET}), "server_profiles.parity.knobs.e"),
     "environment-number": (knobs(environment={"A": 5}), "server_profiles.parity.knobs.environmen"),
     "profile-unknown": ({"bench_profiles": ["best"]}, "bench_profiles[0]: got 'best'; accepted: "),

@@ -148,14 +148,14 @@ def test_what_somebody_changed_by_hand_is_put_right(deployed, damage):
 @pytest.mark.lab
 def test_a_service_that_was_deployed_alone_is_not_taken_for_all(deployed):
     # Measured as they were, the others would stand in the report with settings they never had.
-    asked_for = profiles(uwsgi={"backlog": 77}, granian={"backlog": 77})
+    asked_for = profiles(uwsgi={"backlog": 777}, granian={"backlog": 777})
     unit = "cat /etc/systemd/system/serverbench-uwsgi-wsgi.service"
     run_playbook("deploy.yml", deployed, limit="labb13", server="granian", **asked_for)
-    assert "77" not in ssh("labb13", unit)
+    assert "777" not in ssh("labb13", unit)
     run_playbook("deploy.yml", deployed, limit="labb13", **asked_for)
-    assert "77" in ssh("labb13", unit)
+    assert "777" in ssh("labb13", unit)
     run_playbook("deploy.yml", deployed, limit="labb13")
-    assert "77" not in ssh("labb13", unit)
+    assert "777" not in ssh("labb13", unit)
 
 
 @pytest.mark.lab

@@ -4,6 +4,8 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ansible.plugins.loader import filter_loader
@@ -246,6 +248,18 @@ def test_a_knob_changes_the_units_or_is_listed_as_not_honoured(server, knob):
             assert lines[0] == lines[1], f"{where} lists {knob} as not honoured, yet it matters"
         else:
             assert lines[0] != lines[1], f"{where} neither uses {knob} nor lists it"
+
+
+def test_the_least_that_a_server_takes_is_its_own():
+    least = VARS["server_catalogue"]["granian"]["least"]["backlog"]
+    granian = Path(sys.executable).with_name("granian")
+    refused = subprocess.run(
+        [granian, f"--backlog={least - 1}", "nothing:app"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"{least - 1} is not in the range x>={least}" in refused.stderr
 
 
 def test_every_knob_is_tried():
