@@ -393,7 +393,7 @@ or the role's {SPECS}, and run it again. -->
 Set yours in `inventory/<yours>/group_vars/bench/`, for one host in its `host_vars`, or on the
 command line: `-e bench_blocks=8`, and as JSON where the value is more than a word:
 `-e '{{"bench_profiles": ["tuned"]}}'`. What does not fit is refused before a host is touched, with
-the variable's name, what it got and what it accepts.
+the variable's name, what it got and what it accepts. So is a name that is misspelt: `bench_blockz`.
 """
 
 _KNOBS = """\

@@ -690,6 +690,9 @@ def test_a_command_refuses_it_in_its_own_words(command, tripwire, inventory):
     assert status != 0
     assert words in said, shlex.join(map(str, program))
     assert "Traceback" not in said
+    status, said = execute([*program, "-e", "bench_blockz=3"], environment)
+    assert status != 0
+    assert "bench_blockz: is no variable of this kit; did you mean bench_blocks?" in said
     bomb_words = bomb(inventory)
     status, said = execute(program, environment)
     assert status != 0

@@ -34,7 +34,7 @@ LAYERS = [
     ["checks", "decide"],
     ["activation"],
     ["model"],
-    ["decode", "upgrade", "attempts", "sums", "schema", "fingerprint"],
+    ["decode", "upgrade", "attempts", "sums", "schema", "fingerprint", "kit_variables"],
     ["errors", "lang", "alarm", "foreign"],
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

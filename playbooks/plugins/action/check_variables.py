@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 
 from collect.errors import DataError
+from collect.kit_variables import check_names, kit_variables
 from collect.variables import ENVIRONMENTS, RULES, check_variables
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class ActionModule(ActionBase):
@@ -23,6 +27,7 @@ class ActionModule(ActionBase):
         known = task_vars or {}
         values: dict[str, Any] = {}
         try:
+            check_names(known, kit_variables(ROOT))
             for name in (*RULES, *ENVIRONMENTS):
                 if name in known:
                     values[name] = self._value(known[name], name)

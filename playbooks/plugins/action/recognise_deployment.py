@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from collect.fingerprint import fingerprint, kit_digest, read_converged
+from collect.kit_variables import options
 
 ROOT = Path(__file__).resolve().parents[3]
 PROVISIONING = ("base", "redis", "loadgen", "runner", "postgresql")
@@ -43,16 +43,13 @@ class ActionModule(ActionBase):
         known = task_vars or {}
         host = known["preflight_host"]
         about = {"kit": kit_digest(ROOT), "system": host["name"], "cores": host["cores"]}
-        names = {name for role in PROVISIONING for name in _options(f"roles/{role}")}
+        names = {name for role in PROVISIONING for name in options(ROOT / "roles" / role)}
         names.add("app_database")
         provisioning = fingerprint({**about, "variables": self._values(names, known)})
         roles = sorted(path.parents[1] for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
         every = {
-            name
-            for role in roles
-            if role.name not in LEFT_OUT_ROLES
-            for name in _options(f"roles/{role.name}")
-        } | set(_options("playbooks"))
+            name for role in roles if role.name not in LEFT_OUT_ROLES for name in options(role)
+        } | set(options(ROOT / "playbooks"))
         deployment = fingerprint(
             {
                 "provisioning": provisioning,
@@ -81,8 +78,3 @@ class ActionModule(ActionBase):
         except AnsibleError:
             # It needs what only a later task knows; what it is made of counts all the same.
             return str(value)
-
-
-def _options(folder: str) -> list[str]:
-    specs = yaml.safe_load((ROOT / folder / "meta/argument_specs.yml").read_text(encoding="utf-8"))
-    return [name for spec in specs["argument_specs"].values() for name in spec.get("options", {})]
