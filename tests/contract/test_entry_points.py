@@ -91,6 +91,19 @@ def test_a_wrong_project_is_refused_before_a_host_is_touched(variables, message)
     assert "nonexistent" not in run.stdout + run.stderr
 
 
+def test_the_entry_point_of_a_service_outside_the_matrix_is_looked_for_too():
+    asked_for = {
+        "ansible_host": "127.0.0.1",
+        "bench_matrix": [{"server": "granian", "interface": "wsgi"}],
+        "server": "daphne",
+        "app_asgi": "missing.asgi:application",
+    }
+    run = playbook("deploy.yml", "-i", "inventory/tencent", "-e", json.dumps(asked_for))
+    assert run.returncode != 0
+    (line,) = failures(run)
+    assert "app_asgi: got the module 'missing.asgi'" in line
+
+
 def test_root_playbooks_are_two_lines():
     for path in ROOT.glob("*.yml"):
         if not path.name.startswith("."):
