@@ -732,6 +732,31 @@ def test_what_a_host_says_to_ansible_acts_on_no_terminal(tmp_path):
     assert not {"\x1b", "\x07", "\x9b"} & set(output)
 
 
+FETCH = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - name: Fetch
+      fetch_bounded: {src: "{{ folder }}/a", dest: "{{ folder }}/here/a", limit_bytes: 100000}
+"""
+
+
+@pytest.mark.parametrize(("size_bytes", "arrives"), [(100_000, True), (100_001, False)])
+def test_a_host_that_sends_without_end_fills_no_disk(size_bytes, arrives, tmp_path):
+    play = tmp_path / "play.yml"
+    play.write_text(FETCH)
+    (tmp_path / "a").write_bytes(b"x" * size_bytes)
+    status, lines, _ = playbook(
+        str(play), "localhost,", {}, "-e", json.dumps({"folder": str(tmp_path)})
+    )
+    assert (status == 0) == arrives
+    assert (tmp_path / "here/a").exists() == arrives
+    if not arrives:
+        (said,) = lines
+        assert f"localhost: {tmp_path}/a sends more than 100,000 bytes" in said
+
+
 @pytest.mark.parametrize("cores", ["abc", "-1", "9" * 5000, "", None, "2; reboot"])
 def test_the_cores_that_a_host_says_it_has_are_a_number(cores):
     """They become workers: `workers: per_core` is in every profile of the kit."""
