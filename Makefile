@@ -36,11 +36,14 @@ test: $(VENV)/.dev test-packages lint
 test-fast: $(VENV)/.dev test-packages
 	$(BIN)/pytest -m 'not lab' $(PYTEST_ARGS)
 
-# With Hypothesis alone: the newest atheris has no wheels for Python 3.11, where all of this has to run.
-# Bounded by the number of examples, for a machine's speed decides what a time comes to.
+# Hypothesis draws, bounded by the number of examples, for a machine's speed decides what a time comes to;
+# then atheris goes by coverage, some seconds for each of the tests.
 FUZZ_EXAMPLES ?= 5000
+FUZZ_SECONDS ?= 60
 fuzz: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/fuzz/requirements.txt
 	SERVERBENCH_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q tests/unit/test_fuzz_files.py tests/unit/test_fuzz_results.py
+	$(BIN)/python tests/fuzz $(FUZZ_SECONDS)
 
 test-faults: $(VENV)/.dev
 	$(BIN)/pytest -m faults $(PYTEST_ARGS)
@@ -111,6 +114,7 @@ lock: $(VENV)/.dev
 	$(UV_COMPILE) --python-version 3.10 app/requirements.in -o app/requirements.txt
 	$(UV_COMPILE) --python-version 3.10 roles/server/files/requirements.in -c app/requirements.txt \
 	  -o roles/server/files/requirements.txt
+	$(UV_COMPILE) --python-version 3.11 tests/fuzz/requirements.in -o tests/fuzz/requirements.txt
 
 # Then fill in what is empty in the .po files, and run it once more.
 messages: $(VENV)/.dev

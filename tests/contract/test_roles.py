@@ -109,9 +109,11 @@ def test_teardown_knows_every_package_that_a_role_asks_for():
 
 
 def test_locks_name_no_index():
-    of_servers = "roles/server/files/requirements.txt"
-    for lock in ("requirements.txt", "requirements-dev.txt", "app/requirements.txt", of_servers):
-        text = (ROOT / lock).read_text()
+    folders = (".", "app", "roles/server/files", "tests/fuzz")
+    locks = [lock for folder in folders for lock in (ROOT / folder).glob("requirements*.txt")]
+    assert len(locks) == 5
+    for lock in locks:
+        text = lock.read_text()
         assert "://" not in text
         assert "--index-url" not in text
 
