@@ -11,6 +11,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+# The matrices here are small. With a second thread a report took 1.6 times as long on two cores of
+# which something else used one: the threads spin while they wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from collect.cli.language import language_of
 from collect.cli.output import one_line
 from collect.cli.registry import build_parser

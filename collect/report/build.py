@@ -26,7 +26,7 @@ from collect.report.words import LEFT_OUT_MARK
 from collect.stats import compare
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from collect.model import Plan, Trial
@@ -93,8 +93,8 @@ class HostReport:
     notes: tuple[Note, ...]
     trials: tuple[TrialLine, ...]
     left_out: tuple[TrialLine, ...]
-    used: tuple[TrialLine, ...]
-    """The trials that figures rest on: not invalid, and one a cell."""
+    used: Mapping[tuple[str, str], Sequence[Trial]]
+    """By variant and endpoint, the trials that figures rest on: not invalid, and one a cell."""
     made_good: int
     """How many of those left out a re-run stands in for."""
     shows_proxy: bool
@@ -167,8 +167,10 @@ def _host(run: Run, host: HostRun) -> HostReport:
         for line in legs
         if line.trial.trial_id in counted and not is_valid(line.trial) and _failed_itself(line)
     ]
-    used_lines = tuple(line for line in lines if is_used(line))
-    used = [(line.trial, line.marks) for line in used_lines]
+    used = [(line.trial, line.marks) for line in lines if is_used(line)]
+    by_pair: dict[tuple[str, str], list[Trial]] = {}
+    for trial, _ in used:
+        by_pair.setdefault((trial.variant, trial.endpoint), []).append(trial)
     # A run that ended early has fewer blocks than were planned, and is none the worse for it.
     plan = replace(host.plan, blocks=host.blocks)
     endpoints = tuple(
@@ -199,7 +201,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         notes=notes,
         trials=lines,
         left_out=left_out,
-        used=used_lines,
+        used=by_pair,
         made_good=made_good,
         shows_proxy=len({variant.proxy for variant in competitors}) > 1,
         shows_profile=len({variant.profile for variant in competitors}) > 1,

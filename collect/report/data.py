@@ -200,7 +200,7 @@ def _trial(line: TrialLine, used: bool) -> TrialData:  # noqa: FBT001 - one fiel
 
 
 def _used(host: HostReport) -> frozenset[str]:
-    return frozenset(line.trial.trial_id for line in host.used)
+    return frozenset(trial.trial_id for trials in host.used.values() for trial in trials)
 
 
 def _finite(value: Interval | None) -> Interval | None:

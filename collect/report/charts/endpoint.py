@@ -20,7 +20,6 @@ from collect.report.charts.parts import (
     point,
     shape,
     tips,
-    trials_of,
 )
 
 if TYPE_CHECKING:
@@ -84,10 +83,10 @@ def _figures(
     """Draw each trial of each variant and the medians."""
     rows = [row for row in table.rows if row.median is not None]
     trials = [
-        point(host, row, value=found, block=line.trial.block, shown=f"{text.figure(found)} {unit}")
+        point(host, row, value=found, block=trial.block, shown=f"{text.figure(found)} {unit}")
         for row in rows
-        for line in trials_of(host, row.variant, table.ranking.endpoint)
-        if (found := value(line.trial)) is not None
+        for trial in host.used.get((row.variant.id, table.ranking.endpoint), ())
+        if (found := value(trial)) is not None
     ]
     medians = [
         point(host, row, value=row.median, shown=f"{text.figure(row.median)} {unit}")
@@ -180,7 +179,7 @@ def _memory(host: HostReport, part: EndpointReport) -> list[Chart]:
     points = []
     idle, peak, rss, cgroup = map(_, _SIZES)
     for row in part.memory.rows:
-        trials = [line.trial for line in trials_of(host, row.variant, part.endpoint.name)]
+        trials = host.used.get((row.variant.id, part.endpoint.name), ())
         own = [trial.memory for trial in trials if trial.memory]
         kinds: dict[str, float | None] = {
             idle: median(trial.whole_pss_idle_bytes for trial in trials),
@@ -308,8 +307,8 @@ def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
     """Draw the percentiles of the latency, a line a variant."""
     points = []
     for row in part.rps.rows:
-        lines = trials_of(host, row.variant, part.endpoint.name)
-        found = [line.trial.wrk.latency_ms for line in lines if line.trial.wrk]
+        trials = host.used.get((row.variant.id, part.endpoint.name), ())
+        found = [trial.wrk.latency_ms for trial in trials if trial.wrk]
         for name in _PERCENTILES:
             value = median(getattr(latency, name) for latency in found)
             if value:
@@ -338,8 +337,8 @@ def _cpu(host: HostReport, part: EndpointReport) -> list[Chart]:
     for row in part.rps.rows:
         shares = [
             share
-            for line in trials_of(host, row.variant, part.endpoint.name)
-            if (share := _shares(line.trial)) is not None
+            for trial in host.used.get((row.variant.id, part.endpoint.name), ())
+            if (share := _shares(trial)) is not None
         ]
         if not shares:
             continue
@@ -431,7 +430,7 @@ def _shares(trial: Trial) -> dict[str, float] | None:
 
 
 def _cores(host: HostReport) -> int:
-    known = [line.trial.cpu.cores for line in host.used if line.trial.cpu]
+    known = [one.cpu.cores for trials in host.used.values() for one in trials if one.cpu]
     return max(known, default=host.facts.cores or 1)
 
 

@@ -13,8 +13,7 @@ from collect.report import text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from collect.model import Variant
-    from collect.report.build import HostReport, TrialLine
+    from collect.report.build import HostReport
     from collect.report.ranking import EndpointReport, Row
 
 Spec = dict[str, Any]
@@ -119,15 +118,6 @@ def colours(host: HostReport) -> dict[str, str]:
     more = iter(MORE_COLOURS * len(host.plan.variants))
     servers = dict.fromkeys(variant.server for variant in host.plan.variants)
     return {server: SERVER_COLOURS.get(server) or next(more) for server in servers}
-
-
-def trials_of(host: HostReport, variant: Variant, endpoint: str) -> list[TrialLine]:
-    """Return the trials that a figure rests on."""
-    return [
-        line
-        for line in host.used
-        if (line.trial.variant, line.trial.endpoint) == (variant.id, endpoint)
-    ]
 
 
 def point(host: HostReport, row: Row, **values: Any) -> dict[str, Any]:  # noqa: ANN401 - data of a chart
