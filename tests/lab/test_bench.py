@@ -71,9 +71,9 @@ def test_check_mode_on_a_converged_host_foresees_nothing(deployed):
 
 @pytest.mark.lab
 def test_check_mode_shows_the_unit_that_would_change(deployed):
-    run = run_playbook("deploy.yml", deployed, check=True, **profiles(granian={"backlog": 77}))
+    run = run_playbook("deploy.yml", deployed, check=True, **profiles(granian={"backlog": 177}))
     diff = run.result("labb13", "Write the unit of granian-wsgi")["diff"]
-    assert "--backlog=77" in json.dumps(diff)
+    assert "--backlog=177" in json.dumps(diff)
 
 
 @pytest.mark.lab
