@@ -153,6 +153,7 @@ def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed
     ports: Mapping[str, Any],
     ready_timeout_s: object,
     stop_timeout_s: object,
+    units: object = None,
 ) -> Activation:
     """Return what the host is told to serve.
 
@@ -168,6 +169,7 @@ def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed
         ports: `{address, port, candidate_port}`.
         ready_timeout_s: `service_ready_timeout_s`.
         stop_timeout_s: how long a server may take to finish what it has.
+        units: text by name of the unit files that changed or may have; null for none.
     """
     port = check_whole(ports["port"], "port", 1, 65535)
     candidate_port = check_whole(ports["candidate_port"], "service_candidate_port", 1, 65535)
@@ -187,6 +189,7 @@ def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed
         candidate_port=candidate_port,
         ready_timeout_s=float(check_whole(ready_timeout_s, "service_ready_timeout_s", 1)),
         stop_timeout_s=float(check_whole(stop_timeout_s, "service_stop_timeout_s", 1)),
+        units=decode(dict[str, str], plain(units) or {}, "units"),
     )
 
 

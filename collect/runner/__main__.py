@@ -15,7 +15,7 @@ from collect.errors import ServerbenchError
 from collect.model import load_plan
 from collect.runner import host
 from collect.runner.answers import HttpAsker
-from collect.runner.lock import HostBusyError, HostLock
+from collect.runner.lock import LOCK_FILE, HostBusyError, HostLock
 from collect.runner.loop import Loop, restore_of
 from collect.runner.paced import Paced
 from collect.runner.preflight import check_plan, check_tools
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_BUSY = 3
 EXIT_STOPPED = 128 + signal.SIGTERM
-LOCK_FILE = Path("/run/serverbench/runner.lock")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

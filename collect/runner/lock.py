@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from collect.errors import ServerbenchError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+LOCK_FILE = Path("/run/serverbench/runner.lock")
+"""One for each host."""
 
 
 class HostBusyError(ServerbenchError):

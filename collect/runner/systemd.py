@@ -11,6 +11,7 @@ from collect.runner.seams import UnitState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 # `Environment` is left out on purpose: it may hold secrets, and results are copied around.
 PROPERTIES = (
@@ -20,6 +21,8 @@ PROPERTIES = (
     "MemoryMax", "MemoryPeak", "TasksMax", "LimitNOFILE",
 )  # fmt: skip
 COMMAND_TIMEOUT_S = 20.0
+VERIFY = "/opt/serverbench/verify-unit"
+"""Installed by roles/base."""
 JOURNAL_LINES = 100
 SERVING_UNIT = re.compile(r"serverbench-[a-z0-9-]+-(wsgi|asgi)(-[a-z0-9-]+)?\.(service|socket)")
 """The units of variants and of their proxies, whichever plan they come from: ids of variants begin
@@ -122,6 +125,13 @@ class Systemd:
     def reload(self) -> None:
         """Read the unit files anew; `ServerbenchError` when that fails."""
         self._do("daemon-reload")
+
+    def verify(self, path: Path, unit: str) -> str | None:
+        """Return what systemd would say against the file as that unit; None where it is fine."""
+        done = _call([VERIFY, str(path), unit], COMMAND_TIMEOUT_S)
+        if done is None:
+            return f"{VERIFY} did not return within {COMMAND_TIMEOUT_S:g} s"
+        return None if done.returncode == 0 else _one_line(done.stderr)
 
     def restart(self, unit: str, timeout_s: float) -> str | None:
         """Restart the unit and wait until the new process is there; return what went wrong.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collect.runner.trial_folder import TrialFolders
 
 POLL_S = 0.02
-LOOK_S = 0.2
+LOOK_S = 0.5
 FIRST_TIMEOUT_S = 1.0
 SETTLE_S = 5.0
 """How long a server that has shown it works may take to its right answer: queues drain."""

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from collect.activation import Activation, Outcome, dump
 from collect.decode import decode
 from collect.errors import ServerbenchError
-from collect.runner.__main__ import LOCK_FILE
 from collect.runner.answers import HttpAsker
-from collect.runner.lock import HostLock
+from collect.runner.lock import LOCK_FILE, HostLock
 from collect.runner.seams import SystemClock, iso
 from collect.runner.systemd import Systemd
 from collect.service.activate import Activator

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collect.activation import Outcome, Service, dump, load_service
+from collect.activation import Difference, Outcome, Service, dump, load_service
 from collect.errors import ServerbenchError
 from collect.runner.seams import iso
 from collect.runner.starts import units_of
 from collect.runner.trial_folder import write_atomically
 from collect.service import files
 from collect.service.candidate import Refusal, prove, remove_candidate, try_candidate
+from collect.service.host import CANDIDATE
 from collect.service.releases import Releases
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Found:
     changed_files: tuple[Path, ...]
     needs_start: bool
     """The service's process has to be a new one, so a candidate is tried first."""
+    differences: tuple[Difference, ...]
 
 
 class Activator:
@@ -56,7 +58,7 @@ class Activator:
         what = (*found.what, *self._opened_up(found))
         if files.read_undo(self._places.undo_file):
             what = ("an activation that was cut off is put right", *what)
-        return Outcome(bool(what), what)
+        return Outcome(bool(what), what, differences=found.differences)
 
     def run(self) -> Outcome:
         """Change what differs, or fail and leave the host as it was.
@@ -68,6 +70,7 @@ class Activator:
         wanted, host = self._wanted, self._host
         what = self._put_right()
         self._releases.check(wanted.release)
+        self._stage()
         found = self._find()
         if found.needs_start and (refusal := try_candidate(wanted, host)):
             return self._failed(refusal, f"nothing was changed: {self._still()}")
@@ -88,7 +91,25 @@ class Activator:
         if gone := self._releases.superfluous(wanted.releases_kept, needed):
             self._releases.remove(gone)
             what += tuple(f"{path} is removed" for path in gone)
-        return Outcome(bool(what), what)
+        return Outcome(bool(what), what, differences=found.differences)
+
+    def _stage(self) -> None:
+        """Keep the units that came along, each once systemd has nothing against it."""
+        for name, text in self._wanted.units.items():
+            target = self._places.staged_dir / name
+            if files.read(target) == text:
+                continue
+            offered = target.with_name(f"offered-{name}")
+            files.write(offered, text)
+            try:
+                # Others name `current`, which may not be there yet; the candidate is the same unit.
+                if name.startswith(CANDIDATE) and (
+                    problem := self._host.units.verify(offered, name)
+                ):
+                    raise ServerbenchError(f"the unit {name} failed to validate: {problem}")
+                offered.replace(target)
+            finally:
+                offered.unlink(missing_ok=True)
 
     def _find(self) -> Found:
         wanted, units = self._wanted, self._host.units
@@ -99,9 +120,14 @@ class Activator:
         expected = self._expected_files()
         changed = tuple(path for path, text in expected.items() if files.read(path) != text)
         what += [f"{path} changes" for path in changed]
+        differences = tuple(
+            Difference(str(path), files.read(path), expected[path])
+            for path in changed
+            if files.is_readable(path)
+        )
         variant = wanted.service
         if variant is None:
-            return Found(tuple(what), expected, changed, needs_start=False)
+            return Found(tuple(what), expected, changed, needs_start=False, differences=differences)
         if self._secrets_changed():
             what.append("the secrets have changed")
         mine, running = units_of(variant), units.serving()
@@ -120,7 +146,7 @@ class Activator:
             what += [f"{unit} starts at boot no more" for unit in enabled if unit not in mine]
             if not what and (self._service is None or self._service.variant != variant):
                 what.append(f"{self._places.service_file} changes")
-        return Found(tuple(what), expected, changed, needs_start)
+        return Found(tuple(what), expected, changed, needs_start, differences)
 
     def _opened_up(self, found: Found) -> tuple[str, ...]:
         """Name the files whose mode somebody changed: that needs no new process."""
@@ -140,7 +166,9 @@ class Activator:
                 targets.append(places.proxy_config(variant))
         expected: dict[Path, str | None] = {}
         for target in targets:
-            text = files.read(places.staged_dir / target.name)
+            text = self._wanted.units.get(target.name) or files.read(
+                places.staged_dir / target.name
+            )
             if text is not None:
                 expected[target] = text
         if variant is not None and variant.socket_unit is None:

@@ -126,9 +126,9 @@ def remove_candidate(host: Host, stop_timeout_s: float) -> None:
         return
     if problem := host.units.stop([path.name for path in left], stop_timeout_s):
         host.log(problem)
+    # systemd forgets a unit that has stopped and is referred to by none, and loads the next anew.
     for path in [*left, _drop_in(folder)]:
         path.unlink(missing_ok=True)
-    host.units.reload()
 
 
 def _drop_in(folder: Path) -> Path:

@@ -46,7 +46,12 @@ def mode_of(path: Path) -> int:
     Units and a proxy's configuration are for everyone to read; an environment, and a record of
     one, may hold secrets.
     """
-    return 0o644 if path.suffix in _READABLE else 0o600
+    return 0o644 if is_readable(path) else 0o600
+
+
+def is_readable(path: Path) -> bool:
+    """Tell whether everybody may read a file of this name."""
+    return path.suffix in _READABLE
 
 
 def write(path: Path, text: str | None) -> None:

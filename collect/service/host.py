@@ -69,6 +69,9 @@ class Units(Services, Protocol):
     def reload(self) -> None:
         """Read the unit files anew."""
 
+    def verify(self, path: Path, unit: str) -> str | None:
+        """Return what systemd would say against the file as that unit; None where it is fine."""
+
     def restart(self, unit: str, timeout_s: float) -> str | None:
         """Restart the unit, wait for its new process; return what went wrong."""
 

@@ -174,7 +174,7 @@ def test_a_rate_above_what_the_server_can_do_is_not_achieved(serve):
         time.sleep(0.01)
         return OK
 
-    # It answers no more than 100 a second, and fewer where the machine is busy: there is time for all.
+    # It answers no more than 100 a second, and fewer on a busy machine: there is time for all.
     figures = pace(serve(slow), rate_rps=200, duration_s=2.0, timeout_s=30.0)
     assert 0 < figures["achieved_rps"] < 105
     assert figures["latency_ms"]["p99"] > 1500

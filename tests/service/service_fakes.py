@@ -64,6 +64,8 @@ class FakeHost:
         """Unit file text and release of each unit that runs."""
         self.broken = set()
         """Releases that answer wrongly, by themselves or where named as (release, "app")."""
+        self.refused = {}
+        """What systemd says against unit files, by a text that they hold."""
         self.owner = None
         self.kill_at = None
         self.ages = 0
@@ -182,6 +184,10 @@ class FakeHost:
     def restart(self, unit, _timeout_s):
         self._act(f"restart {unit}")
         self._begin(unit)
+
+    def verify(self, path, _unit):
+        text = path.read_text()
+        return next((said for words, said in self.refused.items() if words in text), None)
 
     def reload(self):
         self._act("reload")

@@ -64,6 +64,50 @@ def test_check_mode_says_what_would_be_and_changes_nothing(host):
     assert host.current() == "r1"
 
 
+def arriving(one, release, text):
+    """Units that come with the activation."""
+    return {one.unit: f"{text}\n", "serverbench-candidate.service": f"{text} {release}\n"}
+
+
+def test_units_come_along_and_replace_what_was_staged(host):
+    host.deploy(GRANIAN, "r1")
+    wanted = host.activation(GRANIAN, "r1", units=arriving(GRANIAN, "r1", "others"))
+    before = host.units_on_disk()
+    foreseen = host.activator(wanted).look()
+    assert f"{host.places.unit_dir / GRANIAN.unit} changes" in foreseen.what
+    (difference,) = foreseen.differences
+    assert (difference.before, difference.after) == ("settings\n", "others\n")
+    assert host.units_on_disk() == before
+    assert (host.places.staged_dir / GRANIAN.unit).read_text() == "settings\n"
+    outcome = host.activator(wanted).run()
+    assert outcome == foreseen
+    assert host.units_on_disk()[GRANIAN.unit] == "others\n"
+    # Kept, for an activation that brings none: a new release, with --tags app.
+    assert not host.activator(host.activation(GRANIAN, "r1")).run().changed
+
+
+def test_a_unit_that_systemd_refuses_is_not_even_staged(host):
+    host.deploy(GRANIAN, "r1")
+    host.calls.clear()
+    host.refused["oops"] = "Unknown key name 'Oops'"
+    wanted = host.activation(GRANIAN, "r2", units=arriving(GRANIAN, "r2", "oops"))
+    with pytest.raises(ServerbenchError, match="failed to validate: Unknown key name 'Oops'"):
+        host.activator(wanted).run()
+    assert host.acted() == []
+    assert host.current() == "r1"
+    staged = {path.name: path.read_text() for path in host.places.staged_dir.iterdir()}
+    assert staged["serverbench-candidate.service"] == "settings r1\n"
+    assert not [name for name in staged if "offered" in name]
+
+
+def test_what_may_hold_a_secret_is_in_no_difference(host):
+    host.deploy(GRANIAN, "r1")
+    host.stage(GRANIAN, "r1", environment="A=hunter2\n")
+    outcome = host.activator(host.activation(GRANIAN, "r1")).look()
+    assert outcome.changed
+    assert "hunter2" not in str(outcome)
+
+
 def test_a_new_release_is_tried_beside_the_old_one_first(host):
     host.deploy(GRANIAN, "r1")
     host.deploy(GRANIAN, "r2")

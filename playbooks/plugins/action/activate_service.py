@@ -54,4 +54,16 @@ class ActionModule(ActionBase):
                 "msg": f"{host}: {outcome.message}",
                 "stderr": outcome.journal,
             }
-        return result | {"changed": outcome.changed, "what": list(outcome.what)}
+        return result | {
+            "changed": outcome.changed,
+            "what": list(outcome.what),
+            "diff": [
+                {
+                    "before": one.before or "",
+                    "after": one.after or "",
+                    "before_header": one.path,
+                    "after_header": one.path,
+                }
+                for one in outcome.differences
+            ],
+        }

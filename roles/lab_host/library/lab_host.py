@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.serverbench_lab import preflight
 from ansible.module_utils.serverbench_lab.command import LabError, Steps
 from ansible.module_utils.serverbench_lab.host import LabHost
-from ansible.module_utils.serverbench_lab.keys import Owner
-from ansible.module_utils.serverbench_lab.records import Wanted
+from ansible.module_utils.serverbench_lab.records import ARGUMENT_SPEC, REQUIRED_IF, Wanted
 
 DOCUMENTATION = r"""
 ---
@@ -92,39 +88,11 @@ uid: {description: The user's id (state C(checked))., returned: when state is ch
 gid: {description: The user's group (state C(checked))., returned: when state is checked, type: int}
 """
 
-_NEEDED = ["name", "address", "subnet", "bridge", "release", "cpus", "memory_bytes"]
-_NEEDED += ["root_dir", "ssh_dir", "owner_uid", "owner_gid"]
-
 
 def main() -> None:
     """Do what the task asks."""
     module = AnsibleModule(
-        argument_spec={
-            "state": {
-                "choices": ["checked", "present", "absent", "reset", "saved", "purged"],
-                "default": "present",
-            },
-            "name": {},
-            "kind": {"choices": ["container", "vm"], "default": "container"},
-            "address": {},
-            "subnet": {},
-            "bridge": {},
-            "release": {"choices": ["trixie", "bookworm"]},
-            "cpus": {"type": "int"},
-            "memory_bytes": {"type": "int"},
-            "layer": {"default": ""},
-            "nameservers": {"type": "list", "elements": "str", "default": []},
-            "root_dir": {"type": "path"},
-            "ssh_dir": {"type": "path", "no_log": False},
-            "owner_uid": {"type": "int"},
-            "owner_gid": {"type": "int"},
-            "boot_timeout_s": {"type": "float", "default": 60.0},
-            "accelerator": {"choices": ["auto", "kvm", "tcg"], "default": "auto"},
-        },
-        required_if=[
-            ("state", state, _NEEDED) for state in ("present", "absent", "reset", "saved", "purged")
-        ],
-        supports_check_mode=True,
+        argument_spec=ARGUMENT_SPEC, required_if=REQUIRED_IF, supports_check_mode=True
     )
     given = module.params
     if given["state"] == "checked":
@@ -139,26 +107,7 @@ def main() -> None:
         module.exit_json(changed=False, **seen)
     steps = Steps(check_mode=module.check_mode)
     try:
-        host = LabHost(
-            Wanted(
-                name=given["name"],
-                kind=given["kind"],
-                address=given["address"],
-                subnet=str(ipaddress.IPv4Network(given["subnet"])),
-                bridge=given["bridge"],
-                release=given["release"],
-                cpus=given["cpus"],
-                memory_bytes=given["memory_bytes"],
-                layer=given["layer"],
-                nameservers=tuple(given["nameservers"]),
-                root_dir=Path(given["root_dir"]),
-                ssh_dir=Path(given["ssh_dir"]).resolve(),
-                owner=Owner(given["owner_uid"], given["owner_gid"]),
-                boot_timeout_s=given["boot_timeout_s"],
-                accelerator=given["accelerator"],
-            ),
-            steps,
-        )
+        host = LabHost(Wanted.of(given), steps)
         getattr(host, given["state"])()
     except (LabError, OSError, ValueError) as error:
         module.fail_json(

@@ -286,9 +286,11 @@ class LabHost:
         """Give this end of the cable the MTU of the other one; part of a start, not a step."""
         interface = network.interface_of(self.wanted.machine)
         mtu = str(inherit.uplink_mtu())
-        if interface is None or self.steps.check_mode:
+        if interface is None or Path(f"/sys/class/net/{interface}/mtu").read_text().strip() == mtu:
             return
-        if Path(f"/sys/class/net/{interface}/mtu").read_text().strip() != mtu:
+        if self.steps.check_mode:
+            self.steps.take(f"Give {interface} the MTU of the uplink")
+        else:
             run(["ip", "link", "set", interface, "mtu", mtu])
 
     def _wait_for_ssh(self) -> bool:

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .command import write
-
-if TYPE_CHECKING:
-    from .keys import Owner
+from .keys import Owner
 
 # Locks, sockets and the memory of what the kernel was like: they concern this boot, all labs, and
 # no one's choice of lab_host_root_dir.
 RUN_DIR = Path("/run/serverbench-lab")
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    "state": {
+        "choices": ["checked", "present", "absent", "reset", "saved", "purged"],
+        "default": "present",
+    },
+    "name": {},
+    "kind": {"choices": ["container", "vm"], "default": "container"},
+    "address": {},
+    "subnet": {},
+    "bridge": {},
+    "release": {"choices": ["trixie", "bookworm"]},
+    "cpus": {"type": "int"},
+    "memory_bytes": {"type": "int"},
+    "layer": {"default": ""},
+    "nameservers": {"type": "list", "elements": "str", "default": []},
+    "root_dir": {"type": "path"},
+    "ssh_dir": {"type": "path", "no_log": False},
+    "owner_uid": {"type": "int"},
+    "owner_gid": {"type": "int"},
+    "boot_timeout_s": {"type": "float", "default": 60.0},
+    "accelerator": {"choices": ["auto", "kvm", "tcg"], "default": "auto"},
+}
+"""Of the module `lab_host`, which documents them."""
+_NEEDED = ["name", "address", "subnet", "bridge", "release", "cpus", "memory_bytes"]
+_NEEDED += ["root_dir", "ssh_dir", "owner_uid", "owner_gid"]
+REQUIRED_IF = [
+    ("state", state, _NEEDED) for state in ("present", "absent", "reset", "saved", "purged")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +64,27 @@ class Wanted:
     owner: Owner
     boot_timeout_s: float
     accelerator: str
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Wanted:
+        """Take what the module was given; `ValueError` for a subnet that is none."""
+        return cls(
+            name=given["name"],
+            kind=given["kind"],
+            address=given["address"],
+            subnet=str(ipaddress.IPv4Network(given["subnet"])),
+            bridge=given["bridge"],
+            release=given["release"],
+            cpus=given["cpus"],
+            memory_bytes=given["memory_bytes"],
+            layer=given["layer"],
+            nameservers=tuple(given["nameservers"]),
+            root_dir=Path(given["root_dir"]),
+            ssh_dir=Path(given["ssh_dir"]).resolve(),
+            owner=Owner(given["owner_uid"], given["owner_gid"]),
+            boot_timeout_s=given["boot_timeout_s"],
+            accelerator=given["accelerator"],
+        )
 
     @property
     def machine(self) -> str:

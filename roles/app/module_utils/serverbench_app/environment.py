@@ -1,5 +1,4 @@
-#!/usr/bin/python
-"""Ansible module: the virtual environment of an unpacked release, servers included."""
+"""The virtual environment of an unpacked release, servers included."""
 
 from __future__ import annotations
 
@@ -11,50 +10,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-from ansible.module_utils.basic import AnsibleModule
-
-DOCUMENTATION = r"""
----
-module: app_install
-short_description: Install what an unpacked release needs
-description:
-  - Makes the virtual environment unless it is complete, installs the project's packages and then
-    the kit's servers from their lock, and links it into the release.
-  - A package that both need stays at the project's version; a server is always the kit's. What does
-    not go together then is an error.
-options:
-  release_dir: {description: The unpacked release., type: path, required: true}
-  root: {description: Folder in it that the servers work in., type: str, default: ""}
-  venv_dir: {description: The virtual environment., type: path, required: true}
-  stamp:
-    description: File that says the release is complete; written last.
-    type: path
-    required: true
-  python: {description: Interpreter of this host to make it with., type: str, required: true}
-  requirements: {description: The file that names the packages., type: str, required: true}
-  index_url:
-    description: Package index instead of pip's own; may hold a password.
-    type: str
-    default: ""
-  cache_dir: {description: Where pip keeps what it downloaded., type: path, required: true}
-author: [serverbench]
-"""
-
-EXAMPLES = r"""
-- name: Install the release
-  app_install:
-    release_dir: /opt/serverbench/releases/0123456789ab
-    venv_dir: /opt/serverbench/venvs/ba9876543210
-    stamp: /opt/serverbench/releases/0123456789ab/.complete-ba9876543210
-    python: python3
-    requirements: pyproject.toml
-    cache_dir: /opt/serverbench/cache/pip
-"""
-
-RETURN = r"""
-temporary: {description: Whether it looks like the network's fault., type: bool, returned: failed}
-"""
 
 MIN_PYTHON = (3, 10)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -253,39 +208,3 @@ def _tail(done: subprocess.CompletedProcess[str]) -> str:
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     text = " ".join(errors or lines[-3:])
     return text if len(text) <= _MOST else f"{text[:_MOST]}..."
-
-
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "release_dir": {"type": "path", "required": True},
-            "root": {"type": "str", "default": ""},
-            "venv_dir": {"type": "path", "required": True},
-            "stamp": {"type": "path", "required": True},
-            "python": {"type": "str", "required": True},
-            "requirements": {"type": "str", "required": True},
-            "index_url": {"type": "str", "default": "", "no_log": True},
-            "cache_dir": {"type": "path", "required": True},
-        },
-    )
-    given = module.params
-    if Path(given["stamp"]).exists():
-        module.exit_json(changed=False)
-    os.umask(0o022)
-    environment = Environment(given)
-    try:
-        if not (Path(given["venv_dir"]) / ".complete").exists():
-            environment.make()
-        finish(given)
-    except InstallError as error:
-        module.fail_json(msg=str(error), temporary=error.temporary)
-    except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}", temporary=False)
-    for warning in environment.warnings:
-        module.warn(warning)
-    module.exit_json(changed=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
-"""The module that installs a release: real environments, real pip, a small index of our own."""
+"""The environment of a release: real environments, real pip, a small index of our own."""
 
 import hashlib
-import importlib.util
+import importlib
 import shutil
 import subprocess
 import sys
@@ -13,15 +13,8 @@ from package_index import serve, wheel
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load(role, name):
-    path = ROOT / "roles" / role / "library" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-app_install = load("app", "app_install")
+sys.path.append(str(ROOT / "roles/app/module_utils"))
+environments = importlib.import_module("serverbench_app.environment")
 
 
 WHEELS = dict(
@@ -62,7 +55,7 @@ def made(bare, monkeypatch):
     def copy(environment):
         shutil.copytree(bare, environment._dir, symlinks=True, dirs_exist_ok=True)
 
-    monkeypatch.setattr(app_install.Environment, "_create", copy)
+    monkeypatch.setattr(environments.Environment, "_create", copy)
 
 
 def lock(*pins):
@@ -109,9 +102,9 @@ def test_a_shared_package_is_the_projects_and_a_server_is_the_kits(tmp_path, ind
     given = release(
         tmp_path, f"{index.url}/simple", "django\nasgiref==1.0\ngunicorn==23.0\n", servers
     )
-    environment = app_install.Environment(given)
+    environment = environments.Environment(given)
     environment.make()
-    app_install.finish(given)
+    environments.finish(given)
     assert version(given, "asgiref") == "1.0"
     assert version(given, "gunicorn") == "27.0"
     (warning,) = environment.warnings
@@ -123,7 +116,7 @@ def test_a_shared_package_is_the_projects_and_a_server_is_the_kits(tmp_path, ind
     assert "/files/asgiref-1.0-py3-none-any.whl" in index.asked
     index.asked.clear()
     given = release(tmp_path, f"{index.url}/simple", "django\nasgiref==1.0\nextra\n", servers)
-    app_install.Environment(given).make()
+    environments.Environment(given).make()
     fetched = {path for path in index.asked if path.startswith("/files/")}
     assert fetched == {"/files/extra-1.0-py3-none-any.whl"}
 
@@ -136,8 +129,8 @@ def test_versions_that_do_not_go_together_are_named(tmp_path, index):
         "django\nasgiref==1.0\n",
         lock("daphne==4.0", "asgiref==2.0"),
     )
-    with pytest.raises(app_install.InstallError, match="app_requirements: the versions in") as e:
-        app_install.Environment(given).make()
+    with pytest.raises(environments.InstallError, match="app_requirements: the versions in") as e:
+        environments.Environment(given).make()
     assert "daphne 4.0 has requirement asgiref>=2, but you have asgiref 1.0" in str(e.value)
     assert not (tmp_path / "venv/.complete").exists()
 
@@ -146,14 +139,14 @@ def test_versions_that_do_not_go_together_are_named(tmp_path, index):
 def test_a_server_that_is_not_what_the_lock_says_is_refused(tmp_path, index):
     forged = lock("gunicorn==27.0").replace("sha256:", "sha256:0")[:-1]
     given = release(tmp_path, f"{index.url}/simple", "django\n", forged[:-1] + "\n")
-    with pytest.raises(app_install.InstallError, match="HASHES"):
-        app_install.Environment(given).make()
+    with pytest.raises(environments.InstallError, match="HASHES"):
+        environments.Environment(given).make()
 
 
 def test_an_interpreter_that_is_not_there(tmp_path):
     given = release(tmp_path, "", "django\n", "", python="python3.99")
-    with pytest.raises(app_install.InstallError, match=r"app_python: there is no python3.99 on"):
-        app_install.Environment(given).make()
+    with pytest.raises(environments.InstallError, match=r"app_python: there is no python3.99 on"):
+        environments.Environment(given).make()
 
 
 @pytest.mark.usefixtures("made")
@@ -166,8 +159,8 @@ def test_an_interpreter_that_is_not_there(tmp_path):
 )
 def test_what_fails_is_one_line_with_the_variable(tmp_path, index, requirements, message):
     given = release(tmp_path, f"{index.url}/simple", requirements, lock("gunicorn==27.0"))
-    with pytest.raises(app_install.InstallError) as caught:
-        app_install.Environment(given).make()
+    with pytest.raises(environments.InstallError) as caught:
+        environments.Environment(given).make()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not caught.value.temporary
@@ -177,8 +170,8 @@ def test_what_fails_is_one_line_with_the_variable(tmp_path, index, requirements,
 def test_an_index_that_does_not_answer_is_worth_another_try(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_RETRIES", "1")
     given = release(tmp_path, "http://127.0.0.1:9/simple", "django\n", "")
-    with pytest.raises(app_install.InstallError, match="is pip_index_url right") as caught:
-        app_install.Environment(given).make()
+    with pytest.raises(environments.InstallError, match="is pip_index_url right") as caught:
+        environments.Environment(given).make()
     assert caught.value.temporary
 
 
@@ -186,7 +179,7 @@ def test_entries_of_a_lock_go_with_their_hashes():
     text = (
         "a==1 ; python_version < '3' \\\n  --hash=x\nA_B.c==2 \\\n    --hash=y\n    # via a\nd==1\n"
     )
-    assert app_install.without(text, {"a-b-c"}) == text.replace(
+    assert environments.without(text, {"a-b-c"}) == text.replace(
         "A_B.c==2 \\\n    --hash=y\n    # via a\n", ""
     )
-    assert app_install.first_names("# a\nGunicorn==27\n\nuvloop==1\n") == {"gunicorn", "uvloop"}
+    assert environments.first_names("# a\nGunicorn==27\n\nuvloop==1\n") == {"gunicorn", "uvloop"}
