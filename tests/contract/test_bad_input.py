@@ -625,6 +625,7 @@ def test_a_playbook_refuses_it_before_a_host_is_touched(name, case, tripwire, in
     assert status != 0
     (line_,) = lines
     assert words in line_
+    assert "filter plugin" not in line_
     assert SECRET not in said
     assert "Traceback" not in said
     assert not log.exists(), log.read_text()
