@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from collect.cli.language import add_language
 from collect.cli.output import write, write_file
 from collect.cli.places import LATEST, find_run
+from collect.errors import DataError
 from collect.report import (
     build_report,
     render_csv,
@@ -24,8 +25,13 @@ from collect.store import load_run
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from collect.cli.registry import Commands
+    from collect.report import Report
+
+_FILES = {"html": "html", "markdown": "md", "json": "json", "csv": "csv"}
+"""Formats that can be files of the run's folder, each with its ending."""
 
 
 def add(commands: Commands) -> None:
@@ -40,14 +46,18 @@ def add(commands: Commands) -> None:
         "run_name", metavar="RUN", help=f"a run id under results/, a folder, or {LATEST}"
     )
     command.add_argument(
-        "--format", choices=["terminal", "html", "markdown", "json", "csv"], default="terminal"
+        "--format",
+        action="append",
+        choices=["terminal", *_FILES],
+        help="terminal unless told otherwise. Given more than once, the run is read once: each but "
+        "terminal becomes a file in its folder",
     )
     command.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help="write to a file instead; Markdown gets its charts beside it. html without it: "
-        "report.html in the run's folder",
+        help="write one format to a file instead; Markdown gets its charts beside it. html without "
+        "it: report.html in the run's folder",
     )
     command.add_argument(
         "--raw", action="store_true", help="terminal: what wrk printed, not a row a trial"
@@ -58,35 +68,51 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run it and return the exit status."""
+    formats = list(dict.fromkeys(options.format or ["terminal"]))
+    if len(formats) > 1 and options.output is not None:
+        raise DataError(f"--output: takes one --format, and there are {', '.join(formats)}")
     report = build_report(load_run(find_run(options.run_name)))
-    if options.format == "html":
+    pages = []
+    for one in formats:
+        path = options.output
         # A page of a megabyte helps nobody in a terminal.
-        path = options.output or report.folder / "report.html"
-        write_file(path, render_html(report))
+        if path is None and one != "terminal" and (len(formats) > 1 or one == "html"):
+            path = report.folder / f"report.{_FILES[one]}"
+        content = _content(report, one, path, raw=options.raw)
+        if path is None:
+            write(content)
+            continue
+        write_file(path, content)
+        if one == "html":
+            pages.append(path)
+    # Last, where it is seen.
+    for path in pages:
         write(f"{_shown(path)}: open it in a browser; it needs nothing else\n")
-        return 0
-    if options.format == "markdown" and options.output is not None:
-        folder = options.output.with_name(f"{options.output.stem}-charts")
-        write_charts(report, folder)
-        page = render_markdown(report, folder.name)
-    elif options.format != "terminal":
-        render = {"markdown": render_markdown, "json": render_json, "csv": render_csv}
-        page = render[options.format](report)
-    elif options.output is not None:
-        page = render_terminal(report, raw=options.raw)
-    else:
-        is_terminal = sys.stdout.isatty()
-        page = render_terminal(
-            report,
-            width=shutil.get_terminal_size().columns if is_terminal else 80,
-            colour=is_terminal and not os.environ.get("NO_COLOR"),
-            raw=options.raw,
-        )
-    if options.output is None:
-        write(page)
-    else:
-        write_file(options.output, page)
     return 0
+
+
+def _content(report: Report, one: str, path: Path | None, *, raw: bool) -> str:
+    if one == "markdown" and path is not None:
+        folder = path.with_name(f"{path.stem}-charts")
+        write_charts(report, folder)
+        return render_markdown(report, folder.name)
+    if one != "terminal":
+        render: dict[str, Callable[[Report], str]] = {
+            "markdown": render_markdown,
+            "html": render_html,
+            "json": render_json,
+            "csv": render_csv,
+        }
+        return render[one](report)
+    if path is not None:
+        return render_terminal(report, raw=raw)
+    is_terminal = sys.stdout.isatty()
+    return render_terminal(
+        report,
+        width=shutil.get_terminal_size().columns if is_terminal else 80,
+        colour=is_terminal and not os.environ.get("NO_COLOR"),
+        raw=raw,
+    )
 
 
 def _shown(path: Path) -> Path:

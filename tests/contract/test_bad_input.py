@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import random
 import shlex
 import subprocess
 import sys
@@ -739,23 +740,43 @@ FETCH = """
   gather_facts: false
   tasks:
     - name: Fetch
-      fetch_bounded: {src: "{{ folder }}/a", dest: "{{ folder }}/here/a", limit_bytes: 100000}
+      pull_results:
+        run_id: run
+        runs_dir: "{{ folder }}/runs"
+        archive: "{{ folder }}/run.tar.gz"
+        destination: "{{ folder }}/results/run/web1"
+        limit_bytes: 100000
 """
 
 
-@pytest.mark.parametrize(("size_bytes", "arrives"), [(100_000, True), (100_001, False)])
-def test_a_host_that_sends_without_end_fills_no_disk(size_bytes, arrives, tmp_path):
+@pytest.mark.parametrize(
+    ("host_says", "words"),
+    [
+        (None, "run run packs to 2"),
+        ("1", "{folder}/run.tar.gz sends more than 100,000 bytes"),
+    ],
+)
+def test_a_host_that_sends_without_end_fills_no_disk(host_says, words, tmp_path):
     play = tmp_path / "play.yml"
     play.write_text(FETCH)
-    (tmp_path / "a").write_bytes(b"x" * size_bytes)
+    (tmp_path / "runs/run").mkdir(parents=True)
+    (tmp_path / "runs/run/samples").write_bytes(random.Random(1).randbytes(200_000))
+    path = os.environ["PATH"]
+    if host_says:
+        # It lies about the size.
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/stat").write_text(f"#!/bin/sh\necho {host_says}\n")
+        (tmp_path / "bin/stat").chmod(0o755)
+        path = f"{tmp_path}/bin:{path}"
     status, lines, _ = playbook(
-        str(play), "localhost,", {}, "-e", json.dumps({"folder": str(tmp_path)})
+        str(play), "localhost,", {"PATH": path}, "-e", json.dumps({"folder": str(tmp_path)})
     )
-    assert (status == 0) == arrives
-    assert (tmp_path / "here/a").exists() == arrives
-    if not arrives:
-        (said,) = lines
-        assert f"localhost: {tmp_path}/a sends more than 100,000 bytes" in said
+    assert status != 0
+    (said,) = lines
+    assert f"localhost: {words.format(folder=tmp_path)}" in said
+    # Neither here nor there is anything left of it.
+    assert not (tmp_path / "run.tar.gz").exists()
+    assert list((tmp_path / "results").glob("**/*.gz")) == []
 
 
 @pytest.mark.parametrize("cores", ["abc", "-1", "9" * 5000, "", None, "2; reboot"])

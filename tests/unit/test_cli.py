@@ -11,6 +11,7 @@ import pytest
 
 import collect
 from collect import cli
+from collect.cli import report as report_command
 from collect.model import load_plan
 
 VARIABLES = {
@@ -146,6 +147,23 @@ def test_report_in_each_format_to_a_file(run, checkout):
     status, _, err = run("report", "latest", "--output", str(checkout / "no" / "where"))
     assert status == 1
     assert_one_line(err, "cannot be written")
+
+
+def test_report_in_several_formats_at_once_reads_the_run_once(run, checkout, monkeypatch):
+    read = []
+    real = report_command.load_run
+    monkeypatch.setattr(report_command, "load_run", lambda path: read.append(path) or real(path))
+    formats = [f"--format={name}" for name in ("html", "markdown", "terminal", "csv", "json")]
+    status, out, err = run("report", "latest", *formats)
+    assert (status, err, len(read)) == (0, "", 1)
+    (folder,) = read
+    files = {path.name for path in folder.iterdir() if path.name.startswith("report")}
+    assert files == {"report.html", "report.md", "report-charts", "report.csv", "report.json"}
+    assert out.startswith(run("report", "latest")[1])
+    assert out.endswith("report.html: open it in a browser; it needs nothing else\n")
+    status, out, err = run("report", "latest", *formats, "--output", str(checkout / "x"))
+    assert (status, out) == (1, "")
+    assert_one_line(err, "--output: takes one --format, and there are html, markdown, terminal")
 
 
 def test_report_names_what_is_not_there(run, checkout, monkeypatch):

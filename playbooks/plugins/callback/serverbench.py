@@ -26,7 +26,10 @@ DOCUMENTATION = """
 """
 
 
-_WRAPPING = re.compile(r"^(Task failed: )?(The filter plugin 'serverbench_\w+' failed: )?")
+_WRAPPING = re.compile(
+    r"^(Task failed: )?((Finalization of task args for '[^']+' failed: )?"
+    r"(Error while resolving value for '[^']+': )?The filter plugin 'serverbench_\w+' failed: )?"
+)
 
 
 class CallbackModule(DefaultCallback):
