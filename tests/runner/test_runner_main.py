@@ -258,6 +258,25 @@ def test_a_missing_wrk_ends_the_run_with_one_clear_line(host):
     assert "Traceback" not in log
 
 
+def test_a_full_disk_is_named_and_costs_nothing_that_was_measured(host):
+    host.write_plan("1 a health")
+    written = host.run_dir / ".decision.json.new"
+    written.symlink_to("/dev/full")
+    runner = host.start()
+    _, log = runner.communicate(timeout=20)
+    assert runner.returncode == 1
+    assert "Traceback" not in log
+    said = host.progress()["message"]
+    assert said.startswith(f"{host.run_dir}: No space left on device; make room")
+    kept = (host.run_dir / "trials/1-a-health/trial.json").read_bytes()
+    written.unlink()
+    again = host.start()
+    again.communicate(timeout=20)
+    assert again.returncode == 0
+    assert (host.run_dir / "trials/1-a-health/trial.json").read_bytes() == kept
+    assert host.progress()["state"] == "done"
+
+
 def test_results_that_cannot_be_written(host):
     host.write_plan("1 a health")
     (host.run_dir / "trials").write_text("in the way")
