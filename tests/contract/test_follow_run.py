@@ -31,9 +31,9 @@ def follow(monkeypatch):
     spec = importlib.util.spec_from_file_location("follow_run", PATH)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    warnings = []
+    shown = []
     monkeypatch.setattr(module, "INTERVAL_S", 0)
-    monkeypatch.setattr(module.display, "warning", warnings.append)
+    monkeypatch.setattr(module.display, "display", lambda text, color=None: shown.append(text))  # noqa: ARG005
     monkeypatch.setattr(ActionBase, "run", lambda *_: {})
     arguments = {"unit": UNIT, "progress_file": "/progress.json"}
 
@@ -52,24 +52,35 @@ def follow(monkeypatch):
         plugin._low_level_execute_command = answer
         result = plugin.run(task_vars={"inventory_hostname": "web1"})
         assert list(asked) == []
-        return result, warnings, plugin._connection
+        return result, shown, plugin._connection
 
     return run
 
 
 def test_a_run_that_ends(follow):
-    result, warnings, _ = follow(f"active\n\n{progress()}", f"inactive\n\n{progress('done')}")
-    assert (result.get("failed"), result["msg"], warnings) == (None, "2 trials done", [])
+    result, shown, _ = follow(f"active\n\n{progress()}", f"inactive\n\n{progress('done')}")
+    assert (result.get("failed"), result["msg"]) == (None, "2 trials done")
+    assert shown == ["  web1  block 1/1  2/2  b01-x wrong answer", "  web1  2/2 phase"]
 
 
 def test_a_lost_connection_is_told_at_once_and_opened_again(follow):
-    gone = AnsibleConnectionFailure("Failed to connect to the host via ssh: timed out")
-    result, (said,), connection = follow(gone, f"inactive\n\n{progress('done')}")
+    lost = AnsibleConnectionFailure(
+        "Failed to connect to the host via ssh: mux_client: Broken pipe\r\nssh: timed out"
+    )
+    gone = AnsibleConnectionFailure("Failed to connect to the host via ssh: ssh: timed out")
+    end = f"inactive\n\n{progress('done')}"
+    result, shown, connection = follow(lost, gone, f"active\n\n{progress()}", gone, end)
     assert "failed" not in result
-    assert "web1: no answer just now (Failed to connect to the host via ssh: timed out)" in said
-    assert "it goes on" in said
+    silence = [
+        "  web1  no answer: ssh: timed out",
+        "  web1  no answer: the run goes on, also after a boot; asking again for 10 minutes",
+    ]
+    # Once for each outage, and in its place between what the run says.
+    assert [line for line in shown if "phase" not in line] == [
+        *silence, "  web1  block 1/1  2/2  b01-x wrong answer", *silence,
+    ]  # fmt: skip
     connection.set_option.assert_called_once_with("reconnection_retries", 0)
-    connection.reset.assert_called_once_with()
+    assert connection.reset.call_count == 3
 
 
 def test_a_host_that_stays_away_is_given_up_after_a_while(follow, monkeypatch):

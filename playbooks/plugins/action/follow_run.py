@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -61,23 +62,21 @@ class ActionModule(ActionBase):
         if self._connection.has_option("reconnection_retries"):
             self._connection.set_option("reconnection_retries", 0)
         shown: tuple[int, str] | None = None
-        last_answer = time.monotonic()
+        last_answer, told = time.monotonic(), ""
         while True:
             try:
                 progress, is_active = self._look(unit, arguments["progress_file"])
-                last_answer = time.monotonic()
+                last_answer, told = time.monotonic(), ""
             except (AnsibleConnectionFailure, DataError) as error:
                 if time.monotonic() - last_answer > GIVE_UP_AFTER_S:
                     return result | {
                         "failed": True,
-                        "msg": f"{host}: no answer for {GIVE_UP_AFTER_S:.0f} s ({error}). If the"
-                        f" host is up, the run goes on without us; {again} follows it again.",
+                        "msg": f"{host}: no answer for {GIVE_UP_AFTER_S:.0f} s"
+                        f" ({_last_line(error)}). If the host is up, the run goes on without us;"
+                        f" {again} follows it again.",
                     }
-                why = one_line(str(error))
-                display.warning(
-                    f"{host}: no answer just now ({why}). The run needs none: it goes on, also"
-                    f" after a boot. Asking again, for {GIVE_UP_AFTER_S / 60:.0f} minutes at most."
-                )
+                if told != (told := _last_line(error)):
+                    _tell_of_silence(host, told)
                 self._connection.reset()
                 progress, is_active = None, True
             if progress is not None:
@@ -87,22 +86,8 @@ class ActionModule(ActionBase):
                 elif (progress.done, progress.state) != shown:
                     display.display(_line(host, progress))
                     shown = progress.done, progress.state
-                if progress.state == "done" and _is_in_vain(progress):
-                    return result | {
-                        "failed": True,
-                        "msg": f"{host}: not one of {progress.done} trials can be used; the last:"
-                        f" {progress.last}. The report says of each why, and what to do; after"
-                        f" that, {again} measures them anew.",
-                    }
-                if progress.state == "done":
-                    return result | {"changed": True, "msg": f"{progress.done} trials done"}
-                if progress.state == "waiting":
-                    return result | {"changed": True, "msg": f"{host}: {progress.phase}"}
-                if progress.state == "failed":
-                    return result | {
-                        "failed": True,
-                        "msg": f"{host}: {progress.message}. After that, {again} goes on.",
-                    }
+                if (ending := _ending(host, progress, again)) is not None:
+                    return result | ending
             if not is_active:
                 return result | {
                     "failed": True,
@@ -138,13 +123,44 @@ class ActionModule(ActionBase):
                 f" | head -c {MAX_BYTES}"
             )
         except AnsibleConnectionFailure as error:
-            return f"the host did not answer: {one_line(str(error))}"
+            return f"the host did not answer: {_last_line(error)}"
         return str(answer["stdout"]).replace("\r", "").strip() or "its journal is empty"
+
+
+def _last_line(error: Exception) -> str:
+    """Return what ssh said last: before that stands what Ansible and the shared connection say."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return one_line(lines[-1].removeprefix("Failed to connect to the host via ssh: "))
+
+
+def _tell_of_silence(host: str, why: str) -> None:
+    # No warning: of those, Ansible shows the ones of a task when it has ended.
+    minutes = f"{GIVE_UP_AFTER_S / 60:.0f} minutes"
+    for text in (why, f"the run goes on, also after a boot; asking again for {minutes}"):
+        display.display(f"  {host}  no answer: {text}", color=constants.COLOR_WARN)
 
 
 def _run_id(unit: str) -> str:
     found = _UNIT.fullmatch(unit)
     return found[1] if found else unit
+
+
+def _ending(host: str, progress: Progress, again: str) -> dict[str, Any] | None:
+    """Return the task's result once the run has ended; None before."""
+    if progress.state == "failed":
+        return {"failed": True, "msg": f"{host}: {progress.message}. After that, {again} goes on."}
+    if progress.state == "waiting":
+        return {"changed": True, "msg": f"{host}: {progress.phase}"}
+    if progress.state != "done":
+        return None
+    if _is_in_vain(progress):
+        return {
+            "failed": True,
+            "msg": f"{host}: not one of {progress.done} trials can be used; the last:"
+            f" {progress.last}. The report says of each why, and what to do; after that, {again}"
+            " measures them anew.",
+        }
+    return {"changed": True, "msg": f"{progress.done} trials done"}
 
 
 def _is_in_vain(progress: Progress) -> bool:
