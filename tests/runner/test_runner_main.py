@@ -212,6 +212,7 @@ def test_two_runners_cannot_work_at_once(host, holder):
         _, log = second.communicate(timeout=10)
     assert second.returncode == 3
     assert f"{holder}, pid 77, since 2026-01-01" in log
+    assert f"end it: systemctl stop serverbench-runner@{holder.removeprefix('run ')}" in log
     # Whoever follows the second run reads why it does not begin; the first run's file is its own.
     assert (host.run_dir / "progress.json").exists() == (holder == "run other")
     if holder == "run other":
