@@ -178,7 +178,13 @@ def _merge(archive: Path, incoming: Path, destination: Path) -> Unpacked:
         where = f"{archive}: {TRIALS}/{folder.name}"
         if not folder.is_dir():
             raise DataError(f"{where}: accepted: a folder")
-        verify_trial(folder, where)
+        try:
+            verify_trial(folder, where)
+        except DataError as error:
+            raise DataError(
+                f"{error}; nothing of this archive is taken. bench.yml with this bench_run_id"
+                " measures that trial anew"
+            ) from None
         if load_trial(folder / TRIAL).trial_id != folder.name:
             raise DataError(f"{where}/{TRIAL}: trial_id differs from the folder's name")
         here = destination / TRIALS / folder.name

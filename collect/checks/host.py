@@ -297,9 +297,10 @@ def check_memory_coverage(trial: Trial) -> Reason | None:
 
 
 BEFORE_LOAD: tuple[Callable[[Trial], Reason | None], ...] = (
+    # A server that died of it is said to have run out of memory, which is why it died.
+    check_out_of_memory,
     check_outcome,
     check_no_figures,
-    check_out_of_memory,
     check_restarts,
 )
 """What explains bad figures of wrk, and so stands before them; the gravest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -111,9 +112,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
         _end(progress, "running", "stopped")
         return EXIT_STOPPED
     except Exception as error:
-        message = str(error) or type(error).__name__
-        if not isinstance(error, ServerbenchError):
-            message = f"{type(error).__name__}: {message}"
+        message = _words(error, options.run_dir)
         _log(message)
         _end(progress, "failed", message)
         if not isinstance(error, (ServerbenchError, OSError)):
@@ -122,6 +121,17 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     if warning:
         _log(warning)
     return 0
+
+
+def _words(error: Exception, run_dir: Path) -> str:
+    text = str(error) or type(error).__name__
+    if isinstance(error, ServerbenchError):
+        return text
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        # Of a write, the system does not say to which file.
+        where = error.filename or run_dir
+        return f"{where}: {error.strerror}; make room on that disk (df -h {run_dir})"
+    return f"{type(error).__name__}: {text}"
 
 
 def _give_way(run_dir: Path, plan: Plan, why: str) -> None:

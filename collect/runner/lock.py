@@ -55,8 +55,9 @@ def _busy(text: str) -> HostBusyError:
         who = f"{holder}, pid {written['pid']}, since {written['since']}"
     except (ValueError, KeyError, TypeError):
         holder, who = "", "who it is, is not written down"
-    return HostBusyError(
-        f"this host is at work ({who}); wait for it (serverbench follow shows a run), or stop its"
-        " unit",
-        holder,
-    )
+    kind, _, run_id = holder.partition(" ")
+    end = ""
+    if kind == "run":
+        unit = f"serverbench-runner@{run_id}"
+        end = f" (serverbench follow shows it), or end it: systemctl stop {unit}"
+    return HostBusyError(f"this host is at work ({who}); wait for it{end}", holder)

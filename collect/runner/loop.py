@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collect.attempts import rerun_id
 from collect.errors import DataError
 from collect.model import SCHEMA_VERSION, Decision, dumps, load_decision
 from collect.runner.judge import HostJudge, next_reason, pairs_to_wait_for
 from collect.runner.restore import Restore
-from collect.runner.rounds import SECOND, count_blocks, pick_reruns, split_rounds
+from collect.runner.rounds import count_blocks, pick_anew, pick_reruns, split_rounds
 from collect.runner.starts import Starts, all_units, group_trials
 from collect.runner.targets import target_of
 from collect.runner.trial_folder import forget_run_sums, write_atomically, write_run_sums
@@ -77,8 +76,7 @@ class Loop:
         bench = self._bench
         for trial_id in bench.folders.clean():
             bench.log(f"{trial_id}: was cut off, runs again")
-        ids = [trial.id for trial in self._plan.trials]
-        self._found = bench.folders.finished([*ids, *(rerun_id(name, SECOND) for name in ids)])
+        self._found = bench.folders.finished(trial.id for trial in self._plan.trials)
         self._decision = self._read_decision()
         rounds = self._rounds_to_run()
         missing = sum(trial.id not in self._found for trials in rounds for trial in trials)
@@ -97,13 +95,20 @@ class Loop:
             if self._window and has_closed(self._window, self._bench.clock.time()):
                 self._bench.log(f"the window closed at {self._window.ends_at}; the rest is missed")
                 return
-            ran = self._run([trial for trial in trials if trial.id not in self._found])
+            anew = pick_anew(trials, self._found, self._judge.spoiled)
+            if anew:
+                self._bench.log(f"block {trials[0].block}: measured in vain, runs again")
+                self._progress.add(len(anew))
+            ran = self._run(anew or [trial for trial in trials if trial.id not in self._found])
             again = pick_reruns(self._plan, trials, self._found, self._judge.spoiled)
             self._progress.add(len(again))
             ran = self._run(again) or ran
             self._blocks_done += count_blocks(trials)
             if self._is_final():
-                continue  # An earlier session decided; only what went missing since was made up.
+                # An earlier session decided; only what went missing since was made up.
+                if anew:
+                    self._decide(is_last=False)
+                continue
             if ran or self._decision is None or self._decision.blocks_done < self._blocks_done:
                 self._decide(is_last=number == len(rounds) and self._is_last_window())
             if self._is_final():
@@ -130,25 +135,31 @@ class Loop:
         return target_of(self._plan, planned, self._found.values(), self._judge.spoiled)
 
     def _decide(self, *, is_last: bool) -> None:
-        """Write `decision.json` after a block."""
+        """Write `decision.json` after a block; why an earlier session ended the run, stays."""
+        former = self._decision if self._is_final() else None
+        blocks_done = self._blocks_done if former is None else former.blocks_done
         usable = [
             trial
             for trial in self._found.values()
             if trial.leg == "capacity" and not self._judge.spoiled(trial)
         ]
-        pairs = self._judge.pairs(self._plan, usable, self._blocks_done)
-        reason = next_reason(
-            self._plan.stopping,
-            self._blocks_done,
-            pairs_to_wait_for(pairs, usable),
-            self._progress.spent_s(),
-            is_last=is_last,
+        pairs = self._judge.pairs(self._plan, usable, blocks_done)
+        reason = (
+            next_reason(
+                self._plan.stopping,
+                blocks_done,
+                pairs_to_wait_for(pairs, usable),
+                self._progress.spent_s(),
+                is_last=is_last,
+            )
+            if former is None
+            else former.reason
         )
         self._decision = Decision(
-            SCHEMA_VERSION, self._plan.run_id, self._blocks_done, reason, tuple(pairs)
+            SCHEMA_VERSION, self._plan.run_id, blocks_done, reason, tuple(pairs)
         )
         write_atomically(self._run_dir / "decision.json", dumps(self._decision))
-        if reason != "going_on":
+        if former is None and reason != "going_on":
             self._bench.log(_why(self._decision, self._plan))
 
     def _read_decision(self) -> Decision | None:

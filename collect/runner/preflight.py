@@ -37,7 +37,10 @@ def check_plan(plan: Plan) -> None:
 def check_tools(program: str, script: Path) -> None:
     """Raise `ServerbenchError` if wrk or its script is missing: no trial could bring a figure."""
     if shutil.which(program) is None:
-        raise ServerbenchError(f"{program} is not installed on this host: apt-get install wrk")
+        # Again, since its package may be there without it.
+        raise ServerbenchError(
+            f"{program} is missing on this host: apt-get install --reinstall wrk"
+        )
     if not script.is_file():
         raise ServerbenchError(f"{script} is missing on this host: deploy the load generator again")
 

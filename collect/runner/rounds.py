@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from collect.attempts import rerun_id
+from collect.attempts import rerun_id, split_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collect.model import Plan, PlannedTrial, Trial
 
 SECOND = 2
-"""No trial is run a third time: what fails twice within a block is no chance."""
+"""Of a block nothing is run a third time in one go: what fails twice within it is no chance."""
 # These seldom come from chance, and each may cost its whole time-out: last in the queue.
 _SELDOM_CHANCE = ("start_failed", "not_ready", "wrong_answer_before")
 
@@ -69,7 +69,7 @@ def pick_reruns(
         before = cells.get(
             (planned.block - 1, planned.variant, planned.endpoint, planned.leg, planned.share)
         )
-        last = None if before is None else found.get(rerun_id(before, SECOND), found.get(before))
+        last = None if before is None else _last(before, found)
         return () if last is None else spoiled(last)
 
     wanted = []
@@ -83,3 +83,36 @@ def pick_reruns(
     wanted.sort(key=lambda pair: pair[0])
     chosen = sorted((planned for _, planned in wanted[:allowed]), key=lambda p: p.position)
     return [replace(planned, id=rerun_id(planned.id, SECOND)) for planned in chosen]
+
+
+def pick_anew(
+    trials: Sequence[PlannedTrial],
+    found: Mapping[str, Trial],
+    spoiled: Callable[[Trial], Collection[str]],
+) -> list[PlannedTrial]:
+    """Return all trials of a round as further attempts, if it was measured in vain.
+
+    That is a round which is whole and brought not one trial that counts: Redis was down, wrk was
+    missing, another program had the port. Whoever has mended that and gives the command again
+    wants its figures. As all of it runs again, what is compared still stands side by side; that is
+    why a round with a single trial that counts is left as it is.
+    """
+    planned = {trial.id for trial in trials}
+    tried = [trial for name, trial in found.items() if split_attempt(name)[0] in planned]
+    if not planned <= found.keys() or not all(map(spoiled, tried)):
+        return []
+    return [replace(one, id=_next_id(one.id, found)) for one in trials]
+
+
+def _attempts(planned_id: str, found: Mapping[str, Trial]) -> list[int]:
+    return [n for name, n in map(split_attempt, found) if name == planned_id]
+
+
+def _next_id(planned_id: str, found: Mapping[str, Trial]) -> str:
+    return rerun_id(planned_id, max(_attempts(planned_id, found)) + 1)
+
+
+def _last(planned_id: str, found: Mapping[str, Trial]) -> Trial | None:
+    """Return the last attempt of a planned trial."""
+    attempts = _attempts(planned_id, found)
+    return found[rerun_id(planned_id, max(attempts))] if attempts else None

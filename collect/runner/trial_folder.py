@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collect.attempts import split_attempt
 from collect.errors import DataError
 from collect.model import Trial, load_trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 CHECKSUMS = "SHA256SUMS"
 # What a run's own list of checksums covers, besides the list of each trial.
@@ -36,25 +37,32 @@ class TrialFolders:
             shutil.rmtree(folder)
         return [folder.name[len(_PARTIAL) :] for folder in left]
 
-    def finished(self, trial_ids: Iterable[str]) -> dict[str, Trial]:
-        """Return the trials that are there, whole, and can be read.
+    def finished(self, planned_ids: Iterable[str]) -> dict[str, Trial]:
+        """Return the trials that are there, whole, and can be read, each attempt by its own id.
 
         A folder that was damaged since it was sealed is put aside under another name, for a person
         to look at; its trial runs again.
         """
-        found = {}
-        for trial_id in trial_ids:
-            folder = self._root / trial_id
-            if not folder.is_dir():
-                continue
-            try:
-                _check_sums(folder)
-                found[trial_id] = load_trial(folder / "trial.json")
-            except (DataError, OSError, UnicodeDecodeError):
-                aside = self._root / f"{_BROKEN}{trial_id}"
-                shutil.rmtree(aside, ignore_errors=True)
-                folder.rename(aside)
-        return found
+        places = {planned_id: place for place, planned_id in enumerate(planned_ids)}
+
+        def place(folder: Path) -> tuple[int, int]:
+            planned_id, attempt = split_attempt(folder.name)
+            return attempt, places[planned_id]
+
+        there = [path for path in self._root.iterdir() if split_attempt(path.name)[0] in places]
+        folders = sorted(filter(Path.is_dir, there), key=place)
+        read = {folder.name: self._read(folder) for folder in folders}
+        return {name: trial for name, trial in read.items() if trial is not None}
+
+    def _read(self, folder: Path) -> Trial | None:
+        try:
+            _check_sums(folder)
+            return load_trial(folder / "trial.json")
+        except (DataError, OSError, UnicodeDecodeError):
+            aside = self._root / f"{_BROKEN}{folder.name}"
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+            return None
 
     def open(self, trial_id: str) -> Path:
         """Create the folder to write the trial's files into, under its temporary name."""

@@ -7,7 +7,7 @@ import os
 import resource
 import time
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import psutil
@@ -192,12 +192,14 @@ def _cpu(state: UnitState) -> float | None:
 
 
 def _oom_kills(state: UnitState, proxy: UnitState | None) -> int | None:
-    """Return the kills of the service and its proxy; None where one of them is unknown."""
-    counts = [
-        _keyed(processes.cgroup_folder(one.control_group), "memory.events", "oom_kill")
-        for one in (state, proxy)
-        if one is not None
-    ]
+    """Return the kills in the slices of the service and its proxy; None where one is unknown.
+
+    Not of the units alone: the killed one is started again in a new group, which counts from nought
+    while its slice remembers. Whatever else was killed there says too that memory had run out.
+    """
+    groups = {one.control_group for one in (state, proxy) if one is not None}
+    slices = {None if group is None else str(PurePosixPath(group).parent) for group in groups}
+    counts = [_keyed(processes.cgroup_folder(one), "memory.events", "oom_kill") for one in slices]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 

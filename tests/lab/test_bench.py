@@ -28,6 +28,9 @@ SHORT = {
 }
 
 
+SERVED = "serverbench-uwsgi-wsgi.service"
+
+
 def profiles(**overrides):
     """Profile parity, but for `overrides` of single servers."""
     known = yaml.safe_load((REPO / "playbooks/group_vars/all/profiles.yml").read_text())
@@ -43,7 +46,9 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(deployed, results):
-    """A short run with one server that cannot start."""
+    """A short run with one server that cannot start, on hosts where another one serves."""
+    for host in HOSTS:
+        ssh(host, f"systemctl start {SERVED}")
     broken = profiles(hypercorn={"extra_arguments": ["--no-such-option"]})
     run = run_playbook(
         "bench.yml",
@@ -84,10 +89,19 @@ def test_a_unit_that_systemd_refuses_replaces_nothing(deployed):
     Said: `failed to validate`, with systemd's own words, and which unit. Exit status 2.
     Then: with the setting mended, the same command deploys and measures.
     """
+    unit = "serverbench-granian-wsgi.service"
+    look = f"systemctl show -p MainPID,ActiveState {unit}; sha256sum /etc/systemd/system/{unit}"
+    ssh("labb13", f"systemctl start {unit}")
+    before = ssh("labb13", look)
+    assert "ActiveState=active" in before
     wrong = profiles(granian={"cpu_set": "9999"})
     run = run_playbook("deploy.yml", deployed, expect=2, **wrong)
     refused = run.result("labb13", "Write the unit of granian-wsgi")
     assert "failed to validate" in refused["msg"]
+    assert "CPUAffinity" in refused["msg"]
+    assert ssh("labb13", look) == before
+    ssh("labb13", f"systemctl stop {unit}")
+    run_playbook("deploy.yml", deployed, limit="labb13")
 
 
 @pytest.mark.lab
@@ -182,8 +196,10 @@ def test_one_server_fails_with_its_journal_while_the_rest_finishes(finished, hos
     """5. A server ends as soon as it is started: its settings are broken.
 
     Kept: the server's journal, in the trial's folder; the other servers are measured as ever.
-    Said: `start failed` with systemd's words, under “Left out”. Exit status 0.
-    Then: it is tried once more in its block, for it might have been chance, and then left.
+    Said: `start failed` with systemd's words and where the journal is, under “Left out”. Exit
+    status 0.
+    Then: it is tried once more in its block, for it might have been chance, and then left. The
+    service that ran before runs again.
     """
     run, folder = finished
     assert run.rc == 0
@@ -192,7 +208,12 @@ def test_one_server_fails_with_its_journal_while_the_rest_finishes(finished, hos
     assert trial.outcome.status == "start_failed"
     assert trial.wrk is None
     assert "--no-such-option" in (broken / "journal.txt").read_text()
-    assert "start failed" in (folder / "report.md").read_text()
+    report = (folder / "report.md").read_text()
+    assert "start failed: systemd says" in report
+    assert "Read the journal in the trial's folder, mend the cause and run again" in report
+    tried = {path.name for path in broken.parent.glob("*-hypercorn-*")}
+    assert tried == {broken.name, f"{broken.name}--2"}
+    assert ssh(host, f"systemctl is-active {SERVED}") == "active"
 
 
 @pytest.mark.lab
@@ -257,9 +278,13 @@ def test_a_killed_playbook_does_not_hurt_the_run(deployed, results):
     """1. The playbook is killed (SIGKILL) during a trial.
 
     Kept: everything; the run on the host does not notice.
-    Said: to whoever starts another run meanwhile: `is busy with run …`.
-    Then: the same command follows the run, or fetches what it measured, and repeats nothing.
+    Said: to whoever starts another run meanwhile: `is busy with run …`, how to follow it and how to
+    end it. Exit status 2.
+    Then: the same command follows the run, or fetches what it measured, and repeats nothing; the
+    service that ran before runs again.
     """
+    for host in HOSTS:
+        ssh(host, f"systemctl start {SERVED}")
     variables = {
         **SHORT,
         "bench_load": {**SHORT["bench_load"], "duration_s": 4},
@@ -290,7 +315,10 @@ def test_a_killed_playbook_does_not_hurt_the_run(deployed, results):
     os.killpg(playbook.pid, signal.SIGKILL)
     playbook.wait()
     other = run_playbook("bench.yml", deployed, expect=2, **{**variables, "bench_run_id": "other"})
-    assert "is busy with run killed" in " ".join(other.stdout.split())
+    said = " ".join(other.stdout.split())
+    assert "is busy with run killed" in said
+    assert "Follow that run with -e bench_run_id=killed" in said
+    assert "systemctl stop serverbench-runner@killed" in said
     early = run_playbook("pull.yml", deployed, **variables)
     assert early.rc == 0
     before = {p: p.read_bytes() for p in (results / "killed").glob("*/trials/*/trial.json")}
@@ -299,3 +327,5 @@ def test_a_killed_playbook_does_not_hurt_the_run(deployed, results):
     after = {p: p.read_bytes() for p in (results / "killed").glob("*/trials/*/trial.json")}
     assert len(after) == 2 * 12
     assert {p: after[p] for p in before} == before
+    for host in HOSTS:
+        assert ssh(host, f"systemctl is-active {SERVED}") == "active"

@@ -19,7 +19,8 @@ import pytest
 import yaml
 from labkit import REPO, PlaybookRun, run_playbook
 
-from collect.model import load_plan, load_trial
+from collect.checks import verdict
+from collect.model import Trial, load_plan, load_trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -295,12 +296,6 @@ print(json.dumps({
 @pytest.mark.lab
 @pytest.mark.vm
 def test_a_kill_for_lack_of_memory_is_counted_where_it_happens(vm, rebooted):  # noqa: ARG001 - the runner is there
-    """6. The memory is used up, and the kernel kills a process of the server.
-
-    Kept: the trial, as invalid: what is left of a server is another server.
-    Said: `The kernel killed processes for lack of memory`, with how many.
-    Then: the trial is run once more; ask for fewer workers, or take a larger host.
-    """
     hog = shlex.quote(HOG)
     vm.ssh(
         "sudo systemd-run --quiet --unit=labv-hog -p MemoryMax=100M -p MemorySwapMax=0 "
@@ -324,26 +319,88 @@ def test_a_kill_for_lack_of_memory_is_counted_where_it_happens(vm, rebooted):  #
     assert len([line for line in pressure.splitlines() if line.startswith("some avg10=")]) == 3
 
 
+def start_one_trial(vm: Machine, rebooted: Rebooted, run_id: str, **load: Any) -> str:
+    """Start a run of one trial, of which one more attempt is allowed; return the trial's id."""
+    plan = json.loads((rebooted.folder / "plan.json").read_text())
+    first = plan["variants"][0]["id"]
+    trials = [t for t in plan["trials"] if t["variant"] == first][:1]
+    plan |= {"run_id": run_id, "trials": trials, "blocks": 1}
+    plan["stopping"] |= {"min_blocks": 1, "gap": None, "reruns_per_block": 1}
+    plan["load"] |= load
+    folder = f"/var/lib/serverbench/runs/{run_id}"
+    vm.ssh(
+        f"sudo mkdir -p {folder} && sudo tee {folder}/plan.json >/dev/null", stdin=json.dumps(plan)
+    )
+    vm.ssh(f"sudo systemctl start serverbench-runner@{run_id}")
+    return str(trials[0]["id"])
+
+
+def both_attempts(vm: Machine, run_id: str, trial_id: str, here: Path) -> tuple[Trial, Trial]:
+    """Wait for the end of a run of one trial; return its first attempt and its second."""
+    folder = f"/var/lib/serverbench/runs/{run_id}"
+    vm.ssh(
+        f"for i in $(seq 240); do systemctl is-active --quiet serverbench-runner@{run_id}"
+        " || break; sleep 1; done"
+    )
+    progress = json.loads(vm.ssh(f"cat {folder}/progress.json"))
+    assert progress["state"] == "done", progress
+    assert progress["verdicts"]["invalid"] == 1, progress
+    found = []
+    for name in (trial_id, f"{trial_id}--2"):
+        (here / f"{name}.json").write_text(vm.ssh(f"cat {folder}/trials/{name}/trial.json"))
+        found.append(load_trial(here / f"{name}.json"))
+    assert found[1].outcome.status == "ok"
+    return found[0], found[1]
+
+
+# Once wrk is at work: all memory there is, of which the kernel takes the server's first.
+USE_UP = """\
+for i in $(seq 600); do pgrep -x wrk >/dev/null && break; sleep 0.1; done
+for pid in $(cat /sys/fs/cgroup/system.slice/{unit}/cgroup.procs); do
+  echo 1000 > /proc/$pid/oom_score_adj
+done
+timeout 120 tail /dev/zero
+"""
+
+
 @pytest.mark.lab
 @pytest.mark.vm
-def test_a_clock_that_steps_back_spoils_one_trial_and_no_more(vm, rebooted):
+def test_a_server_that_is_killed_for_lack_of_memory(vm, rebooted, tmp_path):
+    """6. The memory of the host is used up, and the kernel kills the server.
+
+    Kept: the trial, as invalid, with the server's journal.
+    Said: `The kernel killed processes for lack of memory`, how many, and to ask for fewer workers
+    or take a larger host.
+    Then: the trial is run once more at the end of its block; the service that ran before runs
+    again.
+    """
+    plan = json.loads((rebooted.folder / "plan.json").read_text())
+    under_test, other = (variant["unit"] for variant in plan["variants"])
+    vm.ssh(f"sudo systemctl start {other}")
+    try:
+        trial_id = start_one_trial(vm, rebooted, "memory", warmup_s=0, duration_s=30)
+        script = USE_UP.format(unit=under_test)
+        vm.ssh(f"sudo sh -c {shlex.quote(script)}", check=False)
+        first, _ = both_attempts(vm, "memory", trial_id, tmp_path)
+        assert vm.ssh(f"systemctl is-active {other}").strip() == "active"
+    finally:
+        vm.ssh(f"sudo systemctl stop {other}")
+    reason, *_ = verdict(first).reasons
+    assert reason.code == "out_of_memory", first
+    assert "fewer workers" in reason.remedy
+    assert first.outcome.status == "server_died"
+
+
+@pytest.mark.lab
+@pytest.mark.vm
+def test_a_clock_that_steps_back_spoils_one_trial_and_no_more(vm, rebooted, tmp_path):
     """14. The clock of the host is set back by an hour during a trial.
 
     Kept: the trial, as invalid: wrk counts by that clock. Waiting and sampling do not.
     Said: by how much the clock was moved under load.
     Then: the trial is run once more at the end of its block, and the run ends as planned.
     """
-    run_id = "clock"
-    folder = f"/var/lib/serverbench/runs/{run_id}"
-    plan = json.loads((rebooted.folder / "plan.json").read_text())
-    first = plan["variants"][0]["id"]
-    trials = [t for t in plan["trials"] if t["variant"] == first][:1]
-    plan |= {"run_id": run_id, "trials": trials, "blocks": 1}
-    plan["stopping"] |= {"min_blocks": 1, "gap": None, "reruns_per_block": 1}
-    vm.ssh(
-        f"sudo mkdir -p {folder} && sudo tee {folder}/plan.json >/dev/null", stdin=json.dumps(plan)
-    )
-    vm.ssh(f"sudo systemctl start serverbench-runner@{run_id}")
+    trial_id = start_one_trial(vm, rebooted, "clock")
     # One command on the machine: a login takes longer here than a trial.
     step = (
         "for i in $(seq 600); do pgrep -x wrk >/dev/null && break; sleep 0.1; done; sleep 2;"
@@ -351,23 +408,16 @@ def test_a_clock_that_steps_back_spoils_one_trial_and_no_more(vm, rebooted):
     )
     vm.ssh(step)
     try:
-        vm.ssh(
-            f"for i in $(seq 240); do systemctl is-active --quiet serverbench-runner@{run_id}"
-            " || break; sleep 1; done"
-        )
-        progress = json.loads(vm.ssh(f"cat {folder}/progress.json"))
-        trial_id = trials[0]["id"]
-        first_try, second = (
-            json.loads(vm.ssh(f"cat {folder}/trials/{name}/trial.json"))
-            for name in (trial_id, f"{trial_id}--2")
-        )
+        first, second = both_attempts(vm, "clock", trial_id, tmp_path)
     finally:
         vm.ssh("sudo date --set='1 hour'")
-    assert progress["state"] == "done", progress
-    assert progress["verdicts"]["invalid"] == 1
-    assert -3700 < first_try["host_state"]["clock_step_s"] < -3500, first_try["outcome"]
-    assert second["outcome"]["status"] == "ok"
-    assert abs(second["host_state"]["clock_step_s"]) < 1
+    assert first.host_state is not None
+    assert first.host_state.clock_step_s is not None
+    assert -3700 < first.host_state.clock_step_s < -3500, first.outcome
+    assert "clock_step" in {one.code for one in verdict(first).reasons if one.severity == "invalid"}
+    assert second.host_state is not None
+    assert second.host_state.clock_step_s is not None
+    assert abs(second.host_state.clock_step_s) < 1
 
 
 @pytest.mark.lab

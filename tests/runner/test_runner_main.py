@@ -212,6 +212,7 @@ def test_two_runners_cannot_work_at_once(host, holder):
         _, log = second.communicate(timeout=10)
     assert second.returncode == 3
     assert f"{holder}, pid 77, since 2026-01-01" in log
+    assert f"end it: systemctl stop serverbench-runner@{holder.removeprefix('run ')}" in log
     # Whoever follows the second run reads why it does not begin; the first run's file is its own.
     assert (host.run_dir / "progress.json").exists() == (holder == "run other")
     if holder == "run other":
@@ -256,6 +257,25 @@ def test_a_missing_wrk_ends_the_run_with_one_clear_line(host):
     assert host.progress()["state"] == "failed"
     assert "report.lua is missing on this host" in host.progress()["message"]
     assert "Traceback" not in log
+
+
+def test_a_full_disk_is_named_and_costs_nothing_that_was_measured(host):
+    host.write_plan("1 a health")
+    written = host.run_dir / ".decision.json.new"
+    written.symlink_to("/dev/full")
+    runner = host.start()
+    _, log = runner.communicate(timeout=20)
+    assert runner.returncode == 1
+    assert "Traceback" not in log
+    said = host.progress()["message"]
+    assert said.startswith(f"{host.run_dir}: No space left on device; make room")
+    kept = (host.run_dir / "trials/1-a-health/trial.json").read_bytes()
+    written.unlink()
+    again = host.start()
+    again.communicate(timeout=20)
+    assert again.returncode == 0
+    assert (host.run_dir / "trials/1-a-health/trial.json").read_bytes() == kept
+    assert host.progress()["state"] == "done"
 
 
 def test_results_that_cannot_be_written(host):

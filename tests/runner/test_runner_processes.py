@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -151,6 +152,21 @@ def test_counters_of_this_process():
     assert counters.oom_kills is None
     assert "guest" not in counters.host_cpu_s
     assert listen_overflows() >= 0
+
+
+def test_a_kill_for_lack_of_memory_is_known_though_the_unit_was_started_again(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(processes, "cgroup_folder", lambda group: tmp_path / group.lstrip("/"))
+    unit = tmp_path / "system.slice/serverbench-a.service"
+    unit.mkdir(parents=True)
+    state = replace(state_of(os.getpid()), control_group="/system.slice/serverbench-a.service")
+    proxy = replace(state, control_group="/system.slice/serverbench-a-proxy.service")
+    (unit.parent / "memory.events").write_text("oom 1\noom_kill 3\n")
+    (unit / "memory.events").write_text("oom 0\noom_kill 0\n")
+    assert HostWatch().counters(state, None).oom_kills == 3
+    # One slice, which is not counted twice.
+    assert HostWatch().counters(state, proxy).oom_kills == 3
 
 
 @pytest.mark.parametrize(

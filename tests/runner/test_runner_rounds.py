@@ -350,3 +350,44 @@ def test_a_fault_in_the_judging_costs_no_measurement(tmp_path, monkeypatch):
     assert decision(world).reason == "all_blocks"
     assert any("cannot be judged here (ZeroDivisionError" in line for line in world.logged)
     assert any("cannot be decided here" in line for line in world.logged)
+
+
+def test_a_block_that_was_measured_in_vain_runs_again_when_the_command_is_given_again(tmp_path):
+    away = world_of(tmp_path, *ALL[:4], reruns=1)
+    # Gone before block 2: Redis, wrk, whatever all of them need.
+    away.on_load = lambda _: away.loads.update(health="gone") if len(loads(away)) == 2 else None
+    away.run()
+    assert loads(away) == ["1-a-health", "1-b-health", "2-b-health", "2-a-health", "2-b-health--2"]
+    assert decision(away).reason == "all_blocks"
+
+    mended = world_of(tmp_path, *ALL[:4], reruns=1)
+    mended.run()
+    assert loads(mended) == ["2-b-health--3", "2-a-health--2"]
+    assert trial(mended, "2-b-health--3").attempt == 3
+    assert trial(mended, "2-b-health").outcome.status == "load_failed"
+    assert (progress(mended)["done"], progress(mended)["total"]) == (7, 7)
+    assert mended.judge.asked[-1] == (
+        2, ["1-a-health", "1-b-health", "2-a-health--2", "2-b-health--3"]
+    )  # fmt: skip
+    assert (decision(mended).reason, decision(mended).blocks_done) == ("all_blocks", 2)
+
+    whole = world_of(tmp_path, *ALL[:4], reruns=1)
+    whole.run()
+    assert whole.steps() == []
+
+
+def test_a_block_with_a_figure_is_left_as_it_is(tmp_path):
+    first = world_of(tmp_path, judge=FakeJudge({"1-b-health": ["little"]}), reruns=0)
+    first.run()
+    again = world_of(tmp_path, judge=FakeJudge({"1-b-health": ["little"]}), reruns=0)
+    again.run()
+    assert again.steps() == []
+
+
+def test_in_vain_again_is_tried_again_each_time_the_command_is_given(tmp_path):
+    for _ in range(3):
+        world = world_of(tmp_path, "1 a health", reruns=0)
+        world.loads = {"health": "gone"}
+        world.run()
+    names = {path.name for path in (tmp_path / "trials").glob("1-*")}
+    assert names == {"1-a-health", "1-a-health--2", "1-a-health--3"}

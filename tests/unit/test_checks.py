@@ -107,6 +107,10 @@ CASES = [
     ("restarted", with_service(restarts=1), "invalid", ["restarted"]),
     ("another main process", with_service(main_pid_after=101), "invalid", ["restarted"]),
     ("out of memory", with_service(oom_kills=2), "invalid", ["out_of_memory"]),
+    (
+        "died of it", replace(with_service(oom_kills=1), outcome=Outcome("server_died", "killed")),
+        "invalid", ["out_of_memory", "server_died"],
+    ),
     ("overflows", with_host(listen_overflows=7), "suspect", ["listen_overflows"]),
     ("slewed clock", with_host(clock_step_s=-0.02), "valid", []),
     ("clock step", with_host(clock_step_s=-0.2), "suspect", ["clock_step"]),

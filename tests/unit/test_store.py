@@ -227,6 +227,9 @@ def test_a_byte_flipped_on_the_host_is_found_by_its_checksum(pack, files, plan, 
     name = f"trials/{plan.trials[0].id}/wrk.txt"
     changed = {**files, name: files[name].replace(b"Running", b"running")}
     assert_refused(pack(changed), destination, name, "checksum")
+    # The one who reads it at night shall know what to do.
+    with pytest.raises(DataError, match="this bench_run_id measures that trial anew"):
+        unpack(pack(changed), destination)
 
 
 def test_files_missing_from_a_trial_or_its_list_are_named(pack, files, plan, destination):

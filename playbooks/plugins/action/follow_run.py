@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -30,6 +32,9 @@ INTERVAL_S = 2.0
 GIVE_UP_AFTER_S = 600.0
 MAX_BYTES = 64 * 1024
 """Of progress.json, which has one; a host that writes more is not listened to any longer."""
+
+JOURNAL_LINES = 10
+_UNIT = re.compile(r"serverbench-runner@(.+)\.service")
 
 display = Display()
 
@@ -51,22 +56,27 @@ class ActionModule(ActionBase):
             }
         )
         host = (task_vars or {}).get("inventory_hostname", "host")
+        unit = arguments["unit"]
+        again = f"the same command with -e bench_run_id={_run_id(unit)}"
+        # One try for each look: this loop tries again itself, and says meanwhile what is wrong.
+        if self._connection.has_option("reconnection_retries"):
+            self._connection.set_option("reconnection_retries", 0)
         shown: tuple[int, str] | None = None
-        last_answer = time.monotonic()
+        last_answer, told = time.monotonic(), ""
         while True:
             try:
-                progress, is_active = self._look(arguments["unit"], arguments["progress_file"])
-                last_answer = time.monotonic()
+                progress, is_active = self._look(unit, arguments["progress_file"])
+                last_answer, told = time.monotonic(), ""
             except (AnsibleConnectionFailure, DataError) as error:
                 if time.monotonic() - last_answer > GIVE_UP_AFTER_S:
                     return result | {
                         "failed": True,
-                        "msg": f"{host}: no answer for {GIVE_UP_AFTER_S:.0f} s ({error}). The run"
-                        " goes on without us: run the same command with the same bench_run_id"
-                        " later.",
+                        "msg": f"{host}: no answer for {GIVE_UP_AFTER_S:.0f} s"
+                        f" ({_last_line(error)}). If the host is up, the run goes on without us;"
+                        f" {again} follows it again.",
                     }
-                why = one_line(str(error))
-                display.warning(f"{host}: cannot look at the run just now ({why}); trying again")
+                if told != (told := _last_line(error)):
+                    _tell_of_silence(host, told)
                 self._connection.reset()
                 progress, is_active = None, True
             if progress is not None:
@@ -76,24 +86,14 @@ class ActionModule(ActionBase):
                 elif (progress.done, progress.state) != shown:
                     display.display(_line(host, progress))
                     shown = progress.done, progress.state
-                if progress.state == "done" and _is_in_vain(progress):
-                    return result | {
-                        "failed": True,
-                        "msg": f"{host}: not one of {progress.done} trials can be used; the last:"
-                        f" {progress.last}. The report says of each why, and what to do.",
-                    }
-                if progress.state == "done":
-                    return result | {"changed": True, "msg": f"{progress.done} trials done"}
-                if progress.state == "waiting":
-                    return result | {"changed": True, "msg": f"{host}: {progress.phase}"}
-                if progress.state == "failed":
-                    return result | {"failed": True, "msg": f"{host}: {progress.message}"}
+                if (ending := _ending(host, progress, again)) is not None:
+                    return result | ending
             if not is_active:
                 return result | {
                     "failed": True,
-                    "msg": f"{host}: the runner stopped before the run was done. Why: journalctl -u"
-                    f" {arguments['unit']} on the host. What is done is kept: run the same command"
-                    " with the same bench_run_id to go on.",
+                    "msg": f"{host}: the runner stopped before the run was done. What is done is"
+                    f" kept: {again} goes on. Its last words (all: journalctl -u {unit}):",
+                    "stdout": self._last_words(unit),
                 }
             time.sleep(INTERVAL_S)
 
@@ -114,6 +114,53 @@ class ActionModule(ActionBase):
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{progress_file}: {error}") from error
         return progress, bool({"active", "activating", "start"} & set(state.split()))
+
+    def _last_words(self, unit: str) -> str:
+        """Return the end of the runner's journal: nothing runs any more that it could disturb."""
+        try:
+            answer = self._low_level_execute_command(
+                f"journalctl --unit {unit} --lines {JOURNAL_LINES} --output cat --no-pager"
+                f" | head -c {MAX_BYTES}"
+            )
+        except AnsibleConnectionFailure as error:
+            return f"the host did not answer: {_last_line(error)}"
+        return str(answer["stdout"]).replace("\r", "").strip() or "its journal is empty"
+
+
+def _last_line(error: Exception) -> str:
+    """Return what ssh said last: before that stands what Ansible and the shared connection say."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return one_line(lines[-1].removeprefix("Failed to connect to the host via ssh: "))
+
+
+def _tell_of_silence(host: str, why: str) -> None:
+    # No warning: of those, Ansible shows the ones of a task when it has ended.
+    minutes = f"{GIVE_UP_AFTER_S / 60:.0f} minutes"
+    for text in (why, f"the run goes on, also after a boot; asking again for {minutes}"):
+        display.display(f"  {host}  no answer: {text}", color=constants.COLOR_WARN)
+
+
+def _run_id(unit: str) -> str:
+    found = _UNIT.fullmatch(unit)
+    return found[1] if found else unit
+
+
+def _ending(host: str, progress: Progress, again: str) -> dict[str, Any] | None:
+    """Return the task's result once the run has ended; None before."""
+    if progress.state == "failed":
+        return {"failed": True, "msg": f"{host}: {progress.message}. After that, {again} goes on."}
+    if progress.state == "waiting":
+        return {"changed": True, "msg": f"{host}: {progress.phase}"}
+    if progress.state != "done":
+        return None
+    if _is_in_vain(progress):
+        return {
+            "failed": True,
+            "msg": f"{host}: not one of {progress.done} trials can be used; the last:"
+            f" {progress.last}. The report says of each why, and what to do; after that, {again}"
+            " measures them anew.",
+        }
+    return {"changed": True, "msg": f"{progress.done} trials done"}
 
 
 def _is_in_vain(progress: Progress) -> bool:

@@ -32,6 +32,13 @@ _WRAPPING = re.compile(
 )
 
 
+# What apt and pip say where an archive is not reached, and what to do, which they do not say.
+_NEXT = {
+    re.compile(r"Failed to fetch |Unable to fetch some archives"): "archive in apt_mirror",
+    re.compile(r"Max retries exceeded|Failed to establish a new"): "index in pip_index_url",
+}
+
+
 class CallbackModule(DefaultCallback):
     """Overrides what is printed of failures and at the end, and the banners."""
 
@@ -135,6 +142,10 @@ class CallbackModule(DefaultCallback):
             lines = clean(str(result.result.get(stream) or "")).strip().splitlines()
             if lines and lines[-1] not in text[0]:
                 text += [f"    {line}" for line in lines[-30:]]
+        for pattern, other in _NEXT.items():
+            if pattern.search("\n".join(text)):
+                text.append(f"    Mend the host's network, or name another {other};")
+                text.append("    the same command goes on from there.")
         self._display.display("\n".join(text), color=constants.COLOR_ERROR)
 
 
