@@ -112,6 +112,10 @@ class StoredTrial:
         """The trial's own folder."""
         return self.trials / self.trial.trial_id
 
+    def path(self, name: str) -> str:
+        """Return where a file of it lies, as text: to join paths takes as long as to read one."""
+        return f"{self.trials}/{self.trial.trial_id}/{name}"
+
     def commands(self) -> Commands:
         """Return the command lines of `effective.json`; none where it cannot be read."""
         try:
@@ -129,7 +133,7 @@ class StoredTrial:
     def wrk_text(self) -> str | None:
         """Return what wrk printed, as it stands; None where there is no such file."""
         try:
-            with (self.folder / WRK_TEXT).open("rb") as file:
+            with open(self.path(WRK_TEXT), "rb", buffering=0) as file:  # noqa: PTH123 - see `path`
                 return file.read(_MAX_WRK_BYTES).decode("utf-8", "replace")
         except OSError:
             return None
@@ -309,7 +313,6 @@ def _load_host(folder: Path) -> HostRun:
     by_id: dict[str, StoredTrial] = {}
     trials = folder / TRIALS
     for name in _trial_names(trials):
-        # As text: to join paths takes as long as to read the file.
         path = f"{trials}/{name}/{TRIAL}"
         trial = _read(_QUICK_TRIAL, path) or load_trial(trials / name / TRIAL)
         if trial.trial_id != name:
@@ -435,7 +438,7 @@ def _blocks(plan: Plan, decision: Decision | None) -> int:
 
 def _check_belongs(stored: StoredTrial, plan: Plan, trials: Mapping[str, PlannedTrial]) -> None:
     trial = stored.trial
-    where = f"{stored.trials}/{trial.trial_id}/{TRIAL}"
+    where = stored.path(TRIAL)
     check_moment(trial.started_at, where, "started_at", with_offset=True)
     check_moment(trial.ended_at, where, "ended_at", with_offset=True)
     planned_id, attempt = split_attempt(trial.trial_id)
