@@ -17,7 +17,7 @@ def rerun_id(planned_id: str, attempt: int) -> str:
 
 def split_attempt(trial_id: str) -> tuple[str, int]:
     """Return the planned trial's id and the number of the attempt."""
-    match = _RERUN.fullmatch(trial_id)
+    match = _RERUN.fullmatch(trial_id) if "--" in trial_id else None
     return (trial_id, 1) if match is None else (match["planned"], int(match["attempt"]))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 3
 MAX_FILE_BYTES = 64 * 2**20
 """Of a file of JSON: a plan of 100,000 trials has 20 MB, and all others have a few KB."""
+_PART_BYTES = 64 * 2**10
 
 Interface = Literal["wsgi", "asgi"]
 Proxy = Literal["none", "caddy", "nginx"]
@@ -604,11 +605,21 @@ def read_bounded(path: Path, limit_bytes: int = MAX_FILE_BYTES) -> str:
         OSError: it cannot be read.
         ValueError: it is larger than `limit_bytes`, or no UTF-8.
     """
-    with path.open("rb") as file:
-        data = file.read(limit_bytes + 1)
-    if len(data) > limit_bytes:
+    return read_bytes(path, limit_bytes).decode("utf-8")
+
+
+def read_bytes(path: str | Path, limit_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Return what a file holds; errors as in `read_bounded`."""
+    parts = []
+    left = limit_bytes + 1
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path takes as long as the file
+        # Part by part: Python makes room for all that is asked for, and most files have 2 KB.
+        while left and (part := file.read(min(left, _PART_BYTES))):
+            parts.append(part)
+            left -= len(part)
+    if not left:
         raise ValueError(f"larger than {limit_bytes // 2**20} MiB")
-    return data.decode("utf-8")
+    return b"".join(parts)
 
 
 def _versioned(path: Path, kind: Kind) -> dict[str, Any]:

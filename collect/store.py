@@ -14,11 +14,13 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from collect.attempts import split_attempt
 from collect.errors import DataError, shown
 from collect.model import (
+    SCHEMA_VERSION,
     Decision,
     Plan,
     PlannedTrial,
@@ -27,7 +29,9 @@ from collect.model import (
     load_plan,
     load_trial,
     read_bounded,
+    read_bytes,
 )
+from collect.quick import QuickReader
 from collect.sums import SUMS, digest, folder_problems
 
 if TYPE_CHECKING:
@@ -61,6 +65,12 @@ _SHOWN_PACKAGES = frozenset({
     "django", "django-ninja", "pyuwsgi", "gunicorn", "granian", "uvicorn", "uvicorn-worker",
     "daphne", "hypercorn", "uvloop", "httptools", "redis", "psycopg",
 })  # fmt: skip
+_PLANNED_NAMES = ("variant", "endpoint", "block", "leg", "share")
+_NAMES_FROM_PLAN = ("attempt", "run_id", *_PLANNED_NAMES)
+"""What a trial takes from its plan; a field of a trial each."""
+_PLANNED, _FROM_PLAN = attrgetter(*_PLANNED_NAMES), attrgetter(*_NAMES_FROM_PLAN)
+_QUICK_PLAN, _QUICK_TRIAL = QuickReader(Plan), QuickReader(Trial)
+_Versioned = TypeVar("_Versioned", Plan, Trial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +103,18 @@ class Commands:
 class StoredTrial:
     """A trial that was pulled: its figures, and the folder with its raw files."""
 
-    folder: Path
+    trials: Path
+    """The folder of all trials of its host."""
     trial: Trial
+
+    @property
+    def folder(self) -> Path:
+        """The trial's own folder."""
+        return self.trials / self.trial.trial_id
+
+    def path(self, name: str) -> str:
+        """Return where a file of it lies, as text: to join paths takes as long as to read one."""
+        return f"{self.trials}/{self.trial.trial_id}/{name}"
 
     def commands(self) -> Commands:
         """Return the command lines of `effective.json`; none where it cannot be read."""
@@ -113,7 +133,7 @@ class StoredTrial:
     def wrk_text(self) -> str | None:
         """Return what wrk printed, as it stands; None where there is no such file."""
         try:
-            with (self.folder / WRK_TEXT).open("rb") as file:
+            with open(self.path(WRK_TEXT), "rb", buffering=0) as file:  # noqa: PTH123 - see `path`
                 return file.read(_MAX_WRK_BYTES).decode("utf-8", "replace")
         except OSError:
             return None
@@ -288,16 +308,16 @@ def check_moment(text: str, where: Path | str, name: str, *, with_offset: bool =
 
 
 def _load_host(folder: Path) -> HostRun:
-    plan = load_plan(folder / PLAN)
+    plan = _read(_QUICK_PLAN, folder / PLAN) or load_plan(folder / PLAN)
     check_plan(plan, str(folder / PLAN))
     by_id: dict[str, StoredTrial] = {}
     trials = folder / TRIALS
     for name in _trial_names(trials):
-        path = trials / name
-        trial = load_trial(path / TRIAL)
+        path = f"{trials}/{name}/{TRIAL}"
+        trial = _read(_QUICK_TRIAL, path) or load_trial(trials / name / TRIAL)
         if trial.trial_id != name:
-            raise DataError(f"{path / TRIAL}: trial_id is {trial.trial_id!r}, unlike its folder")
-        by_id[name] = StoredTrial(path, trial)
+            raise DataError(f"{path}: trial_id is {trial.trial_id!r}, unlike its folder")
+        by_id[name] = StoredTrial(trials, trial)
     planned = {trial.id: trial for trial in plan.trials}
     if strangers := sorted(name for name in by_id if split_attempt(name)[0] not in planned):
         raise DataError(
@@ -338,6 +358,15 @@ def _load_host(folder: Path) -> HostRun:
         ),
         windows=windows,
     )
+
+
+def _read(reader: QuickReader[_Versioned], path: str | Path) -> _Versioned | None:
+    """Return what a file of today's version holds; None where `collect.model` has to look at it."""
+    try:
+        found = reader.read(read_bytes(path))
+    except (OSError, ValueError):
+        return None
+    return found if found is not None and found.schema_version == SCHEMA_VERSION else None
 
 
 def _trial_names(trials: Path) -> list[str]:
@@ -408,22 +437,17 @@ def _blocks(plan: Plan, decision: Decision | None) -> int:
 
 
 def _check_belongs(stored: StoredTrial, plan: Plan, trials: Mapping[str, PlannedTrial]) -> None:
-    where = stored.folder / TRIAL
-    check_moment(stored.trial.started_at, where, "started_at", with_offset=True)
-    check_moment(stored.trial.ended_at, where, "ended_at", with_offset=True)
-    planned_id, attempt = split_attempt(stored.trial.trial_id)
+    trial = stored.trial
+    where = stored.path(TRIAL)
+    check_moment(trial.started_at, where, "started_at", with_offset=True)
+    check_moment(trial.ended_at, where, "ended_at", with_offset=True)
+    planned_id, attempt = split_attempt(trial.trial_id)
     planned = trials[planned_id]
-    for name, got, wanted in (
-        ("attempt", stored.trial.attempt, attempt),
-        ("run_id", stored.trial.run_id, plan.run_id),
-        ("variant", stored.trial.variant, planned.variant),
-        ("endpoint", stored.trial.endpoint, planned.endpoint),
-        ("block", stored.trial.block, planned.block),
-        ("leg", stored.trial.leg, planned.leg),
-        ("share", stored.trial.share, planned.share),
-    ):
-        if got != wanted:
-            raise DataError(f"{where}: {name} is {got!r}, but {wanted!r} in {PLAN}")
+    wanted = (attempt, plan.run_id, *_PLANNED(planned))
+    if _FROM_PLAN(trial) != wanted:
+        for name, own in zip(_NAMES_FROM_PLAN, wanted, strict=True):
+            if (got := getattr(trial, name)) != own:
+                raise DataError(f"{where}: {name} is {got!r}, but {own!r} in {PLAN}")
 
 
 def _load_facts(path: Path) -> HostFacts:

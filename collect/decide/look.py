@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Pair = tuple[str, str]
+Fit = tuple[float, tuple[float, ...]]
 
 CLIP = 2.0
 """Log-ratios more than this many robust standard deviations off are pulled in."""
@@ -26,9 +27,9 @@ Two identical servers that were noisier than the rest were told apart in 4-6 % o
 MIN_PAIRED = 2
 """One log-ratio has no spread."""
 
-_MAD_TO_SD = 1.4826
-_ROUNDS = 30
-_CLOSE = 1e-9
+MAD_TO_SD = 1.4826
+ROUNDS = 30
+CLOSE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Look:
         if self.error > 0:
             return t_two_sided(abs(self.estimate) / self.error, self.freedom)
         # Rounding of the logarithms is no difference.
-        return 1.0 if abs(self.estimate) < _CLOSE else 0.0
+        return 1.0 if abs(self.estimate) < CLOSE else 0.0
 
     def interval(self, level: float) -> tuple[float, float]:
         """Return the interval that misses the truth with probability `level` x share."""
@@ -78,10 +79,24 @@ def look_at(ratios: Mapping[Pair, Sequence[float]], share: float = 1.0) -> dict[
     # A pair's own scale can be as small as chance makes it; the host is as noisy for all.
     longest = max(len(of_pair) for of_pair in off.values())
     typical = _scale([x for of_pair in off.values() for x in of_pair], longest)
-    fits = {
-        pair: _fit(of_pair, medians[pair], max(typical, _scale(off[pair], len(of_pair))))
-        for pair, of_pair in known.items()
-    }
+    return looks_of(
+        {
+            pair: _fit(of_pair, medians[pair], max(typical, _scale(off[pair], len(of_pair))))
+            for pair, of_pair in known.items()
+        },
+        share,
+    )
+
+
+def looks_of(fits: Mapping[Pair, Fit], share: float) -> dict[Pair, Look]:
+    """Return the look at each pair, whose error allows for what the other pairs make expect.
+
+    Args:
+        fits: of each pair its centre, and what each block is off it, pulled in; two blocks or more.
+        share: of the error rate.
+    """
+    if not fits:
+        return {}
     spreads = {pair: _variance(deviations) for pair, (_, deviations) in fits.items()}
     priors, others = _priors(spreads)
     looks = {}
@@ -112,14 +127,14 @@ def _priors(variances: Mapping[Pair, float]) -> tuple[dict[Pair, float], int]:
 
 
 def _scale(deviations: Sequence[float], count: int) -> float:
-    return _MAD_TO_SD * statistics.median(deviations) * math.sqrt(count / (count - 1))
+    return MAD_TO_SD * statistics.median(deviations) * math.sqrt(count / (count - 1))
 
 
 def _variance(deviations: Sequence[float]) -> float:
     return sum(x * x for x in deviations) / (len(deviations) - 1)
 
 
-def _fit(values: Sequence[float], start: float, scale: float) -> tuple[float, tuple[float, ...]]:
+def _fit(values: Sequence[float], start: float, scale: float) -> Fit:
     """Return Huber's centre of the values, and what each is off it, pulled in.
 
     The variance of the deviations is that of the centre times their number: what was pulled in is
@@ -127,18 +142,18 @@ def _fit(values: Sequence[float], start: float, scale: float) -> tuple[float, tu
     """
     count = len(values)
     # Where more than half are equal there is no scale to tell a stray one by.
-    reach = CLIP * scale if scale > _CLOSE else math.inf
+    reach = CLIP * scale if scale > CLOSE else math.inf
     # Sorted, the sum of those within reach is one subtraction, however many there are.
     offsets = sorted(value - start for value in values)
     sums = (0.0, *accumulate(offsets))
     shift = 0.0
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         low, high = bisect_left(offsets, shift - reach), bisect_right(offsets, shift + reach)
         beyond = (count - high) - low
         pulled = sums[high] - sums[low] - (high - low) * shift
         step = (pulled + (beyond * reach if beyond else 0.0)) / count
         shift += step
-        if abs(step) <= _CLOSE * max(scale, _CLOSE):
+        if abs(step) <= CLOSE * max(scale, CLOSE):
             break
     centre = start + shift
     inside = sum(abs(value - centre) <= reach for value in values) / count

@@ -1,9 +1,7 @@
 """Find what changed: stretches of common speed, a fast start in every session, servers that decay.
 
-1. *Where.* PELT (Killick, Fearnhead and Eckley, Optimal Detection of Changepoints With a Linear
-   Computational Cost, 2012), as the library ruptures has it (Truong, Oudre and Vayatis, Selective
-   Review of Offline Change Point Detection Methods, 2020), proposes moments, far too many of them:
-   it takes each value for a fresh draw.
+1. *Where.* The cheapest of all ways to cut the series into pieces (see `pieces`) proposes moments,
+   far too many of them: it takes each value for a fresh draw.
 2. *Whether.* Of all stretches between two such moments, all fast starts and all decays the one that
    explains most is taken, if it explains more than `cost` asks under correlated noise (see
    `noise`); then the next, until none is left. What later ones made needless is dropped again.
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from collect.detective.noise import TRIAL_NOISE, NoiseModel
+from collect.detective.pieces import ends_of_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,19 +177,18 @@ def _averages(course: Course, values: Floats, groups: Ints, slot: Sequence[int])
     order = np.lexsort((course.middle_s, groups))
     _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
 
-    def mean(column: Floats) -> Floats:
-        return np.asarray(np.add.reduceat(column[order], starts, axis=0) / sizes[:, None])
+    point = np.repeat(np.arange(len(starts)), sizes)
+
+    def shares(codes: Ints) -> Floats:
+        """Return of how many of a point's trials each code is, as a share."""
+        known, codes = np.unique(codes[order], return_inverse=True)
+        counts = np.bincount(point * len(known) + codes, minlength=len(starts) * len(known))
+        return np.asarray(counts.reshape(len(starts), len(known)) / sizes[:, None])
 
     trial_slot = np.array(slot)[course.session]
     # Cells add up to one already, so the first slot has no column of its own.
-    levels = np.hstack(
-        [
-            _dummies(course.cell),
-            _dummies(trial_slot)[:, 1:],
-        ]
-    )
-    averaged = _full_rank(mean(levels))
-    moments = mean(course.middle_s[:, None])[:, 0]
+    averaged = _full_rank(np.hstack([shares(course.cell), shares(trial_slot)[:, 1:]]))
+    moments = np.asarray(np.add.reduceat(course.middle_s[order], starts) / sizes)
     sort = np.argsort(moments, kind="stable")
     if not np.array_equal(sort, np.arange(len(sort))):
         # Groups of variants overlap in time; the model asks for no order, PELT does.
@@ -209,10 +207,6 @@ def _averages(course: Course, values: Floats, groups: Ints, slot: Sequence[int])
         moments_s=moments,
         flat=means - averaged @ solved,
     )
-
-
-def _dummies(codes: Ints) -> Floats:
-    return np.asarray(codes[:, None] == np.unique(codes)[None, :], dtype=np.float64)
 
 
 def _full_rank(columns: Floats) -> Floats:
@@ -326,19 +320,12 @@ def _pieces(points: _Points) -> list[tuple[int, int]]:
 
 def _moments(points: _Points) -> list[int]:
     """Propose places where the speed may have changed."""
-    # It takes a second to import, and most commands never come here.
-    import ruptures  # noqa: PLC0415
-
-    signal = points.flat[:, None]
-    if len(signal) < 3:  # noqa: PLR2004 - no place between two
+    if len(points.flat) < 3:  # noqa: PLR2004 - no place between two
         return []
-    search_ = ruptures.KernelCPD(kernel="linear", min_size=1).fit(signal)
-    penalty = TRIAL_NOISE**2 * math.log(len(signal))
-    while True:
-        found: list[int] = search_.predict(pen=penalty)
-        if len(found) <= _MOST_MOMENTS:
-            return found
+    penalty = TRIAL_NOISE**2 * math.log(len(points.flat))
+    while len(found := ends_of_pieces(points.flat, penalty)) > _MOST_MOMENTS:
         penalty *= 1.3
+    return found
 
 
 def _elapsed_s(course: Course) -> Floats:

@@ -129,7 +129,9 @@ def _host(run: Run, host: HostRun) -> HostReport:
     every = [*trials, *(stored.trial for stored in host.legs)]
     judged = dict(zip((trial.trial_id for trial in every), verdicts(every), strict=True))
     pairs = [(trial, judged[trial.trial_id]) for trial in trials]
-    comparison = compare(host.plan, pairs)
+    # Of all that a bootstrap tells a report shows what a proxy costs.
+    has_proxies = any(variant.proxy != "none" for variant in host.plan.variants)
+    comparison = compare(host.plan, pairs, resampled=("rps",) if has_proxies else ())
     stored_by_id = {stored.trial.trial_id: stored for stored in host.trials}
     steady = investigate(
         host.plan,

@@ -56,6 +56,16 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class _Beside:
+    """What the trials of a variant say beside the metrics, the same in every table."""
+
+    trials: int
+    idle_bytes: float | None
+    errors: int | None
+    marks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointReport:
     """The rankings of one endpoint."""
 
@@ -86,10 +96,11 @@ def rank_endpoint(
     for trial, marks in used:
         if trial.endpoint == endpoint.name and trial.variant in own:
             own[trial.variant].append((trial, marks))
+    beside = {name: _beside(trials) for name, trials in own.items()}
 
     def table(metric: Metric) -> Table:
         ranking = comparison.ranking(endpoint.name, metric)
-        return Table(ranking, tuple(_rows(plan, ranking, own)))
+        return Table(ranking, tuple(_rows(plan, ranking, beside)))
 
     return EndpointReport(
         endpoint,
@@ -108,17 +119,13 @@ def behind(row: Ranked, ranking: Ranking) -> Interval | None:
     return Interval(1 / found.ratio, 1 / found.high, 1 / found.low)
 
 
-def _rows(
-    plan: Plan,
-    ranking: Ranking,
-    own: Mapping[str, Sequence[tuple[Trial, tuple[str, ...]]]],
-) -> list[Row]:
+def _rows(plan: Plan, ranking: Ranking, own: Mapping[str, _Beside]) -> list[Row]:
     sizes = Counter(ranked.tier for ranked in ranking.rows)
     found = {ranked.variant: ranked for ranked in ranking.rows}
     names = [*found, *(name for name in own if name not in found)]
     rows = []
     for name in names:
-        trials = [trial for trial, _ in own[name]]
+        beside = own[name]
         ranked = found.get(name)
         tier = ranked.tier if ranked else None
         rows.append(
@@ -129,15 +136,21 @@ def _rows(
                 is_first=tier is not None and ranked is not None and ranked.position == 1,
                 median=ranked.figure.median if ranked else None,
                 behind=behind(ranked, ranking) if ranked else None,
-                idle_bytes=_median(trials),
-                errors=_errors(trials),
+                idle_bytes=beside.idle_bytes,
+                errors=beside.errors,
                 used=ranked.figure.count if ranked else 0,
                 planned=plan.blocks,
-                missing="" if ranked else _(NOT_MEASURED if trials else NO_VALID_TRIAL),
-                marks=tuple(sorted({mark for _, marks in own[name] for mark in marks})),
+                missing="" if ranked else _(NOT_MEASURED if beside.trials else NO_VALID_TRIAL),
+                marks=beside.marks,
             )
         )
     return rows
+
+
+def _beside(marked: Sequence[tuple[Trial, tuple[str, ...]]]) -> _Beside:
+    trials = [trial for trial, _ in marked]
+    marks = tuple(sorted({mark for _, marks in marked for mark in marks}))
+    return _Beside(len(trials), _median(trials), _errors(trials), marks)
 
 
 def _median(trials: Sequence[Trial]) -> float | None:

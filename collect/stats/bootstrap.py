@@ -78,12 +78,12 @@ def resample_blocks(
 
     Args:
         looks: the last look at each pair.
-        blocks: which blocks its deviations come from.
+        blocks: which blocks its deviations come from, in rising order.
         resamples: how many.
         seed: the same seed and figures give the same answer.
     """
     columns = {pair: index for index, pair in enumerate(looks)}
-    total = 1 + max((max(blocks[pair]) for pair in looks), default=0)
+    total = 1 + max((blocks[pair][-1] for pair in looks), default=0)
     deviations = np.full((total, len(looks)), np.nan)
     for pair, look in looks.items():
         deviations[blocks[pair], columns[pair]] = look.deviations

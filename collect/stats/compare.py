@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from collect.decide import (
@@ -18,12 +19,13 @@ from collect.decide import (
 from collect.lang import _
 from collect.stats.bootstrap import Bootstrap, resample_blocks
 from collect.stats.comparison import Comparison, Interval, Metric, Ranked, Ranking, TwinGap
+from collect.stats.once import look_once
 from collect.stats.summary import Summary, summarise
 from collect.stats.tiers import assign_tiers
 from collect.stats.unpaired import welch_looks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from collect.checks import Verdict
     from collect.decide import Look
@@ -69,6 +71,7 @@ METRICS = (
     Measure("pss_peak_bytes", _pss_peak_bytes),
     Measure("cpu_s_per_request", _cpu_s_per_request),
 )
+_METRIC_NAMES = tuple(measure.name for measure in METRICS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ def compare(
     *,
     measures: Sequence[Measure] = METRICS,
     resamples: int = RESAMPLES,
+    resampled: Container[Metric] = _METRIC_NAMES,
 ) -> Comparison:
     """Compare the variants of one host's run.
 
@@ -99,6 +103,7 @@ def compare(
         judged: its trials with their verdicts.
         measures: by what to compare them.
         resamples: of the bootstrap; 0 leaves probabilities and single intervals out.
+        resampled: by which metrics; the others have none.
     """
     every = list(judged)
     done = max((trial.block for trial, _ in every), default=0)
@@ -109,10 +114,11 @@ def compare(
     rankings = []
     for measure in measures:
         figures = figures_of(plan, usable, done, measure.value)
+        times = resamples if measure.name in resampled else 0
         for endpoint in plan.endpoints:
             of_endpoint = figures[endpoint.name]
             seen = _look(plan, of_endpoint, may_stop=may_stop)
-            rankings.append(_rank(plan, endpoint.name, measure, of_endpoint, seen, resamples))
+            rankings.append(_rank(plan, endpoint.name, measure, of_endpoint, seen, times))
     looks = done - max(FIRST_LOOK, plan.stopping.min_blocks) + 1 if may_stop else 1
     return Comparison(plan.order, looks, tuple(rankings))
 
@@ -121,6 +127,10 @@ def _look(plan: Plan, figures: Figures, *, may_stop: bool) -> _Seen:
     twins = twins_of(plan)
     done = len(figures)
     names = [variant.id for variant in plan.variants]
+    if plan.order == "interleaved" and not may_stop:
+        pairs = [*combinations((name for name in names if name not in twins), 2)]
+        looks, blocks = look_once(figures, names, [*pairs, *twins.items()])
+        return _Seen(pairs, looks, blocks)
     sequential = Sequential(
         names,
         min_blocks=plan.stopping.min_blocks if may_stop else done,

@@ -15,11 +15,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import ruptures
 
 from collect.checks import Verdict, verdicts
 from collect.detective import investigate, throughput_of
 from collect.detective.course import seconds
 from collect.detective.inside import change_inside
+from collect.detective.pieces import ends_of_pieces
 from collect.model import Window
 from collect.simulate.traces import Truth, block_s, run_trace, trace_plan
 
@@ -367,6 +369,17 @@ def test_many_trials_are_searched_on_averages():
     assert abs(finding.starts_s - begin_s - truth.from_s) < run_s / 100
     assert abs(finding.ends_s - begin_s - truth.to_s) < run_s / 100
     assert finding.ratio.ratio == pytest.approx(0.5, abs=0.07)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_pieces_are_those_that_ruptures_finds(seed):
+    chance = np.random.default_rng(seed)
+    values = chance.normal(0, 0.1, chance.integers(3, 400))
+    for _ in range(chance.integers(0, 5)):
+        values[chance.integers(0, len(values)) :] += chance.normal(0, 0.2)
+    penalty = 0.05 * chance.uniform()
+    other = ruptures.KernelCPD(kernel="linear", min_size=1).fit(values[:, None])
+    assert ends_of_pieces(values, penalty) == other.predict(pen=penalty)
 
 
 def test_a_decay_is_found_among_many_trials():

@@ -32,7 +32,7 @@ LAYERS = [
     ["inputs", "twin", "ladder"],
     ["variants", "patterns", "documents"],
     ["checks", "decide"],
-    ["activation"],
+    ["activation", "quick"],
     ["model"],
     ["decode", "upgrade", "attempts", "sums", "schema", "fingerprint", "kit_variables"],
     ["errors", "lang", "alarm", "foreign"],

@@ -24,7 +24,7 @@ from collect.report import (
     report_schema,
 )
 from collect.report.charts import charts_of, svg
-from collect.report.html.packing import pack_rows
+from collect.report.html.packing import pack_rows, pack_spec
 from collect.store import load_run
 
 SCHEMA = Path(__file__).parents[2] / "docs/report.schema.json"
@@ -208,3 +208,9 @@ def test_rows_that_are_packed_lose_nothing_but_digits():
     assert packed["value"] == [[1.23457, 2, None]]
     distinct, places = packed["name"]
     assert [distinct[place] for place in places] == ["granian-wsgi"] * 2 + ["uvicorn-asgi"]
+
+
+def test_values_that_an_axis_names_are_no_rows():
+    spec = {"data": {"values": [{"hour": 1.0}]}, "axis": {"values": [0, 3, 6]}}
+    packed = pack_spec(spec)
+    assert packed == {"data": {"values": {"hour": [[1]]}}, "axis": {"values": [0, 3, 6]}}

@@ -7,15 +7,16 @@ from dataclasses import replace
 import factory
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from collect.checks import verdict
-from collect.decide import decide_run, look_at
+from collect.decide import Sequential, decide_run, look_at
 from collect.model import Variant
 from collect.stats import METRICS, assign_tiers, compare
 from collect.stats.bootstrap import resample_blocks
+from collect.stats.once import look_once
 from collect.stats.unpaired import welch_looks
 
 SPEEDS = {
@@ -200,6 +201,35 @@ def test_the_bootstrap_agrees_with_scipy():
     assert boot.half("a", "b") >= look.interval(0.05)[1] - look.estimate - 1e-12
     assert boot.column("b", "a") == pytest.approx(-boot.column("a", "b"))
     assert boot.probability("a", "c") is None
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 12), st.integers(0, 2**32), st.sampled_from([0.0, 0.02, 0.5]))
+def test_the_one_look_is_the_hosts_to_the_last_bit(blocks, seed, noise):
+    chance = np.random.default_rng(seed)
+    names = ["a", "b", "c", "d"]
+    unknown = [None, 0.0, math.inf, 5.0]
+    figures = {
+        block: {
+            name: chance.choice(unknown) if chance.random() < 0.2 else math.exp(x)
+            for name, x in zip(names, chance.normal(size=4) * noise, strict=True)
+        }
+        for block in range(1, blocks + 1)
+    }
+    slow = Sequential(names, min_blocks=blocks, max_blocks=blocks, twins={"d": "a"})
+    for block in sorted(figures):
+        slow.add_block(figures[block])
+    looks, held = look_once(figures, names, [*slow.pairs, ("d", "a")])
+    assert (looks, held) == (slow.looks, slow.blocks)
+
+
+def test_what_nobody_asks_for_is_not_resampled():
+    plan = plan_of()
+    comparison = compare(plan, judged(plan), resampled=("rps",))
+    rps, p99 = (comparison.ranking("health", metric).rows[1] for metric in ("rps", "p99_ms"))
+    assert rps.alone is not None
+    assert (p99.alone, p99.best_probability) == (None, None)
+    assert p99.to_best == compare(plan, judged(plan)).ranking("health", "p99_ms").rows[1].to_best
 
 
 @pytest.mark.parametrize("blocks", [3, 5, 10])

@@ -106,6 +106,20 @@ def test_all_that_is_wrong_is_named_not_only_the_first(run, plan):
         assert any(words in problem for problem in problems), words
 
 
+def test_processes_find_the_same_in_the_same_order(run, plan, monkeypatch):
+    host = run / plan.host
+    for trial in plan.trials:
+        with (host / "trials" / trial.id / "wrk.txt").open("a") as file:
+            file.write("nicer figures")
+        (host / "trials" / f"{trial.id}-x").write_text("no folder")
+    (host / "host.json").write_text("{}")
+    here = verify_run(run)
+    monkeypatch.setattr("collect.verify._AT_ONCE", 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert verify_run(run) == here
+    assert len(here.problems) >= 2 * len(plan.trials) + 1
+
+
 def test_a_trial_that_came_from_elsewhere_is_named(run, plan):
     trials = run / plan.host / "trials"
     shutil.copytree(trials / plan.trials[0].id, trials / "b09-x")

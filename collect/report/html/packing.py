@@ -13,12 +13,17 @@ def pack_spec(spec: Any) -> Any:  # noqa: ANN401 - JSON is any of six types
     """Return the specification with every list of rows under `values` packed."""
     if isinstance(spec, dict):
         return {
-            key: pack_rows(value) if key == "values" else pack_spec(value)
+            key: pack_rows(value) if key == "values" and _are_rows(value) else pack_spec(value)
             for key, value in spec.items()
         }
     if isinstance(spec, list):
         return [pack_spec(item) for item in spec]
     return spec
+
+
+def _are_rows(values: Any) -> bool:  # noqa: ANN401 - JSON is any of six types
+    """Tell data from the values that an axis names."""
+    return isinstance(values, list) and all(isinstance(row, dict) for row in values)
 
 
 def pack_rows(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:

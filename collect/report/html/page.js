@@ -13,7 +13,8 @@
     if (Array.isArray(spec)) return spec.map(unpack);
     if (spec === null || typeof spec !== "object") return spec;
     const entries = Object.entries(spec);
-    return Object.fromEntries(entries.map(([k, v]) => [k, k === "values" ? rows(v) : unpack(v)]));
+    const inner = ([k, v]) => [k, k === "values" && !Array.isArray(v) ? rows(v) : unpack(v)];
+    return Object.fromEntries(entries.map(inner));
   };
   const specs = read("specs");
   const options = {
