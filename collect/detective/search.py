@@ -191,7 +191,7 @@ def _averages(course: Course, values: Floats, groups: Ints, slot: Sequence[int])
     moments = np.asarray(np.add.reduceat(course.middle_s[order], starts) / sizes)
     sort = np.argsort(moments, kind="stable")
     if not np.array_equal(sort, np.arange(len(sort))):
-        # Groups of variants overlap in time; the model asks for no order, PELT does.
+        # Groups of variants overlap in time; the model asks for no order, `pieces` does.
         averaged, moments = averaged[sort], moments[sort]
         pieces = np.split(order, starts[1:])
         order = np.concatenate([pieces[index] for index in sort])
