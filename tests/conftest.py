@@ -8,7 +8,8 @@ from hypothesis import settings
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # The same examples every time, so that no build fails by lot. HYPOTHESIS_PROFILE=explore looks
 # for new ones.
-settings.register_profile("repeat", derandomize=True)
+# No deadline: it would be the machine that fails.
+settings.register_profile("repeat", derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 

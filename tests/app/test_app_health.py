@@ -19,7 +19,7 @@ from monitoring import checks
 PREFIX = "/api/django-starter/monitoring/health"
 BOTH = [f"{PREFIX}/async", f"{PREFIX}/sync"]
 
-pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
+pytestmark = [pytest.mark.alone, pytest.mark.filterwarnings("error::ResourceWarning")]
 
 
 def ask_wsgi(path: str):

@@ -18,7 +18,7 @@ from django.test import override_settings
 
 from config.asgi_shared_thread import SharedThreadASGIHandler
 
-pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
+pytestmark = [pytest.mark.alone, pytest.mark.filterwarnings("error::ResourceWarning")]
 
 
 @pytest.fixture(autouse=True)

@@ -461,7 +461,8 @@ DATA = {
 # Given by the playbooks to the roles they include, which wins over an inventory.
 GIVEN = {
     "schedule_plan",
-    "runner_plan", "server_application", "server_argv", "server_variant", "proxy_variant",
+    "runner_plan", "server_application", "server_argv", "server_candidate", "server_variant",
+    "proxy_variant",
     "server_knobs.upstream",
 }  # fmt: skip
 TEXT_TYPES = ("str", "path", "raw", "dict")

@@ -142,7 +142,7 @@ def test_no_command_expands_a_variable_in_what_a_user_wrote():
     """`ansible.builtin.command` puts root's own $HOME into an argument unless it is told not to."""
     paths = [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/tasks/*.yml")]
     found = [one for path in paths for one in commands(yaml.safe_load(path.read_text()) or [])]
-    assert len(found) > 5
+    assert len(found) > 3
     for one in found:
         if "{{" in str(one["argv"]):
             assert one["expand_argument_vars"] is False, one

@@ -23,6 +23,8 @@ from collect.runner.answers import HttpAsker, mismatch
 from collect.runner.seams import NoAnswerError
 from collect.runner.wrk import read_figures
 
+pytestmark = pytest.mark.alone
+
 DATA = Path(__file__).parents[1] / "data" / "wrk"
 REPORT_LUA = next(Path(__file__).parents[2].glob("roles/*/files/report.lua"))
 SHAPE = ("-t2", "-c8")

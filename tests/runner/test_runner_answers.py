@@ -1,6 +1,7 @@
 """Right and wrong answers."""
 
 import json
+import os
 import socket
 import threading
 import time
@@ -160,4 +161,4 @@ def test_the_owner_of_a_port_is_named():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        assert "pytest" in HttpAsker("127.0.0.1", taken.getsockname()[1]).port_owner()
+        assert f"pid {os.getpid()} (" in HttpAsker("127.0.0.1", taken.getsockname()[1]).port_owner()

@@ -17,6 +17,8 @@ import pytest
 import collect
 from collect.runner.pace import Pacer, histogram, rank
 
+pytestmark = pytest.mark.alone
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
