@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -124,3 +125,21 @@ def run_playbook(
     if expect is not None:
         assert run.rc == expect, run.stdout
     return run
+
+
+def sent_by(playbook: str, inventory: str | Path, host: str, *arguments: str) -> list[str]:
+    """Run a playbook for one host; return what was sent there or fetched, a word for each time."""
+    done = subprocess.run(
+        ["ansible-playbook", playbook, "-i", inventory, "--limit", host, *arguments],
+        cwd=REPO,
+        env={
+            **os.environ,
+            "ANSIBLE_VERBOSITY": "3",
+            "PATH": f"{REPO / '.venv/bin'}:{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return re.findall(r"SSH: EXEC|PUT .+ TO |FETCH .+ TO ", done.stdout)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 import yaml
 from labkit import BENCH_HOSTS as HOSTS
-from labkit import REPO, SSH_CONFIG, run_playbook, ssh
+from labkit import REPO, SSH_CONFIG, run_playbook, sent_by, ssh
 from render import group_vars, unit_files
 
 from collect.activation import dump
@@ -156,6 +156,24 @@ def test_a_redeployment_loses_no_request(serving, releases):
         assert ssh(host, "readlink /opt/serverbench/current").endswith(after["release"])
         assert seen[host]["right"] > 10
         assert seen[host]["failed"] == 0, seen[host]
+
+
+# With changed code; a task takes a third of a second, and what is sent the time there and back.
+TASKS_AT_MOST = 38
+SENT_AT_MOST = 9
+
+
+@pytest.mark.lab
+def test_changed_code_is_a_handful_of_tasks_and_of_ways_to_the_host(serving, releases):
+    host, asked_for = "labb13", {"server": SERVERS["labb13"], "app_source": str(releases / "new")}
+    (releases / "new/NOTES").write_text("new, and changed\n")
+    run = run_playbook("deploy.yml", serving, limit=host, **asked_for)
+    assert run.changed == {host: 2}, "the release, and what serves it"
+    done = [t["task"] for t in run.tasks if t["event"] == "runner_on_ok"]
+    assert len(done) <= TASKS_AT_MOST, done
+    (releases / "new/NOTES").write_text("new, and changed again\n")
+    sent = sent_by("deploy.yml", serving, host, "-e", json.dumps(asked_for))
+    assert len(sent) <= SENT_AT_MOST, sent
 
 
 @pytest.mark.lab
