@@ -98,7 +98,8 @@ def test_a_unit_that_systemd_refuses_replaces_nothing(deployed):
     run = run_playbook("deploy.yml", deployed, expect=2, **wrong)
     refused = run.result("labb13", "Write the unit of granian-wsgi")
     assert "failed to validate" in refused["msg"]
-    assert "CPUAffinity" in refused["msg"]
+    assert f"{unit}:" in refused["stderr"]
+    assert "Cannot add CPU 9999 to set" in refused["stderr"]
     assert ssh("labb13", look) == before
     ssh("labb13", f"systemctl stop {unit}")
     run_playbook("deploy.yml", deployed, limit="labb13")
