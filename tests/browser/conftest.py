@@ -11,7 +11,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("unit", "perf")]
 
 # It would look for updates and for Google's hosts; as root it has no sandbox of its own.
 ARGUMENTS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import made_run
 import pytest
 import rich_run
 from selenium.webdriver.common.action_chains import ActionChains
@@ -48,6 +49,20 @@ def test_every_chart_is_drawn_and_nothing_is_loaded(page, report):
     )
     assert empty == []
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
+
+
+def test_a_run_that_knows_several_times_of_day_is_drawn_as_well(browser, tmp_path):
+    """Its chart names places on its axis, which are no rows of data to unpack."""
+    report = build_report(load_run(made_run.write_run(tmp_path, 1000)))
+    charts = [chart for host in report.hosts for chart in charts_of(host)]
+    assert any("hour" in chart.name for chart in charts), [chart.name for chart in charts]
+    path = tmp_path / "report.html"
+    path.write_text(render_html(report))
+    browser.get_log("browser")
+    browser.get(path.as_uri())
+    drawn = WebDriverWait(browser, 60).until(lambda b: b.execute_script(DRAWN))
+    assert int(drawn) == len(charts)
+    assert browser.get_log("browser") == []
 
 
 def test_what_a_host_says_is_text(page):
