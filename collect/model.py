@@ -111,6 +111,12 @@ class Variant:
     twin_of: str | None = None
     """Id of the variant that this one is an exact copy of, to measure what noise alone can do."""
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Its units in the order they start: socket, service, proxy."""
+        units = (self.socket_unit, self.unit, self.proxy_unit)
+        return tuple(unit for unit in units if unit is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedTrial:

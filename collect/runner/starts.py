@@ -30,17 +30,11 @@ def group_trials(trials: Iterable[PlannedTrial]) -> list[list[PlannedTrial]]:
     return [list(group) for _, group in groupby(trials, key=lambda t: (t.block, t.variant))]
 
 
-def units_of(variant: Variant) -> tuple[str, ...]:
-    """Return the variant's units in the order they start: socket, service, proxy."""
-    units = (variant.socket_unit, variant.unit, variant.proxy_unit)
-    return tuple(unit for unit in units if unit is not None)
-
-
 def all_units(plan: Plan) -> tuple[str, ...]:
     """Return the units of all variants, each once."""
     units: dict[str, None] = {}
     for variant in plan.variants:
-        units.update(dict.fromkeys(units_of(variant)))
+        units.update(dict.fromkeys(variant.units))
     return tuple(units)
 
 
@@ -92,7 +86,7 @@ class Starts:
                     return trials[index + 1 :]
             return ()
         finally:
-            if problem := services.stop(units_of(variant), timing.stop_timeout_s):
+            if problem := services.stop(variant.units, timing.stop_timeout_s):
                 self._bench.log(problem)
 
     def _start(self, variant: Variant, first: PlannedTrial) -> tuple[Start, Outcome | None]:
@@ -108,7 +102,7 @@ class Starts:
                 why = f"port {port} is taken by {owner}, which is not in this plan"
                 return nothing, Outcome("start_failed", why)
         begun_s = bench.clock.monotonic()
-        if problem := bench.services.start(units_of(variant)):
+        if problem := bench.services.start(variant.units):
             return nothing, Outcome("start_failed", problem)
         endpoint = self._plan.endpoint(first.endpoint)
         failure = ask_until_right(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from collect.activation import Difference, Outcome, Service, dump, load_service
 from collect.errors import ServerbenchError
 from collect.runner.seams import iso
-from collect.runner.starts import units_of
 from collect.runner.trial_folder import write_atomically
 from collect.service import files
 from collect.service.candidate import Refusal, prove, remove_candidate, try_candidate
@@ -130,7 +129,7 @@ class Activator:
             return Found(tuple(what), expected, changed, needs_start=False, differences=differences)
         if self._secrets_changed():
             what.append("the secrets have changed")
-        mine, running = units_of(variant), units.serving()
+        mine, running = variant.units, units.serving()
         if wanted.takes_over:
             what += [f"{unit} starts" for unit in mine if unit not in running]
         needs_start = bool(what)
@@ -161,7 +160,7 @@ class Activator:
         places, variant = self._places, self._wanted.service
         targets = [places.settings_dir / "app.env"]
         if variant is not None:
-            targets += [places.unit_dir / unit for unit in units_of(variant)]
+            targets += [places.unit_dir / unit for unit in variant.units]
             if variant.proxy_unit is not None:
                 targets.append(places.proxy_config(variant))
         expected: dict[Path, str | None] = {}
@@ -228,7 +227,7 @@ class Activator:
 
     def _start(self, variant: Variant, found: Found, undo: files.Undo) -> Refusal | None:
         wanted, host, units = self._wanted, self._host, self._host.units
-        mine = units_of(variant)
+        mine = variant.units
         others = [u for u in undo.active if u not in mine] if wanted.takes_over else []
         runs = variant.unit in undo.active
         if not wanted.takes_over and not runs:
@@ -267,7 +266,7 @@ class Activator:
         """Make it last: across boots, and for whoever asks what serves."""
         wanted, units, places = self._wanted, self._host.units, self._places
         if wanted.takes_over:
-            mine, enabled = units_of(variant), units.enabled()
+            mine, enabled = variant.units, units.enabled()
             if missing := [unit for unit in mine if unit not in enabled]:
                 units.enable(missing)
             if former := [unit for unit in enabled if unit not in mine]:
