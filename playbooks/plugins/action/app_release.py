@@ -30,8 +30,8 @@ class ActionModule(ActionBase):
             quoted = shlex.quote(target)
             # Over the open connection, as root from the start.
             sent = self._low_level_execute_command(
-                f"umask 077; mkdir -p {shlex.quote(arguments['cache_dir'])} && cat > {quoted}"
-                f" || {{ rm -f {quoted}; exit 1; }}",
+                f"umask 022; mkdir -p {shlex.quote(arguments['cache_dir'])} && umask 077"
+                f" && cat > {quoted} || {{ rm -f {quoted}; exit 1; }}",
                 in_data=Path(arguments["archive"]).read_bytes(),
             )
             if sent["rc"] != 0:
