@@ -108,7 +108,7 @@ class Release:
 
     def _installed(self) -> list[str]:
         given = self._given
-        if not given["archive"] or Path(given["stamp"]).exists():
+        if not given["archive"]:
             return []
         if not self._module.check_mode:
             _unpack(given["archive"], given["release_dir"])
