@@ -123,7 +123,8 @@ def closed_loop(server, seconds):
 
 def test_a_stall_shows_as_the_arithmetic_says(serve):
     # One second of five: of the requests due meanwhile, the n-th waits for what is left of it.
-    figures = pace(serve(stalls=[(2.0, 1.0)]), rate_rps=200, duration_s=5.0, lead_in_s=0.5)
+    stalled = serve(stalls=[(2.0, 1.0)])
+    figures = pace(stalled, rate_rps=200, duration_s=5.0, lead_in_s=0.5, timeout_s=5.0)
     assert figures["requests"] == figures["answered"] == 1000
     latency = figures["latency_ms"]
     assert latency["p50"] < 50
