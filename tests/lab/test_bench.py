@@ -118,7 +118,8 @@ def test_a_second_converge_changes_nothing(deployed):
 
 # What a deployment with nothing to do may cost: a task takes a third of a second on any machine,
 # and what is sent to a cloud far away the time of its way there and back.
-TASKS_AT_MOST = 22
+TASKS_AT_MOST = 20
+"""Those that are skipped among them: to find out that there is nothing to do is most of a task."""
 SENT_AT_MOST = 5
 PULLED_BYTES_AT_MOST = 4_000
 """For each trial of a few seconds, packed; a trial of 30 s has some 60 samples more."""
@@ -129,9 +130,7 @@ def test_with_nothing_to_do_it_is_a_handful_of_tasks(deployed):
     again = run_playbook("deploy.yml", deployed)
     assert again.changed == {}
     for host in HOSTS:
-        done = [
-            t["task"] for t in again.tasks if t["host"] == host and t["event"] == "runner_on_ok"
-        ]
+        done = [t["task"] for t in again.tasks if t["host"] == host]
         assert len(done) <= TASKS_AT_MOST, done
 
 

@@ -159,7 +159,7 @@ def test_a_redeployment_loses_no_request(serving, releases):
 
 
 # With changed code; a task takes a third of a second, and what is sent the time there and back.
-TASKS_AT_MOST = 38
+TASKS_AT_MOST = 38  # Those that are skipped among them.
 SENT_AT_MOST = 9
 
 
@@ -169,7 +169,7 @@ def test_changed_code_is_a_handful_of_tasks_and_of_ways_to_the_host(serving, rel
     (releases / "new/NOTES").write_text("new, and changed\n")
     run = run_playbook("deploy.yml", serving, limit=host, **asked_for)
     assert run.changed == {host: 2}, "the release, and what serves it"
-    done = [t["task"] for t in run.tasks if t["event"] == "runner_on_ok"]
+    done = [t["task"] for t in run.tasks]
     assert len(done) <= TASKS_AT_MOST, done
     (releases / "new/NOTES").write_text("new, and changed again\n")
     sent = sent_by("deploy.yml", serving, host, "-e", json.dumps(asked_for))

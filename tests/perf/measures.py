@@ -79,6 +79,7 @@ def converge(lab: Lab, repeats: int) -> Iterator[Figure]:
 
 def redeploy(lab: Lab, repeats: int) -> Iterator[Figure]:
     """Make one server the service: with nothing to do, and with changed code."""
+    lab.play("deploy.yml")
     floor = _ping(lab, repeats)
     lab.play("deploy.yml", server="granian")
     same = []

@@ -6,6 +6,7 @@ Everything is still there with `-v`.
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 from typing import Any
@@ -79,6 +80,8 @@ class CallbackModule(DefaultCallback):
 
     def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ANN401 - Ansible's signature
         """Print the play's name with the time since the start: where the minutes go."""
+        # Each task is a process of its own; collecting garbage there would copy what all share.
+        gc.freeze()
         self._play = play
         self._last_task_banner = None
         self._display.display("")
