@@ -466,7 +466,7 @@ def test_debian_12_boots_and_never_by_accident(up):
     ("variables", "words"),
     [
         ({"lab_host_address": "198.19.88.1"}, "lab_host_address"),
-        ({"lab_host_cpus": 4096}, "lab_host_cpus"),
+        ({"lab_host_cpus": 1000}, "lab_host_cpus"),
         ({"lab_host_layer": "none-such", "lab_host_state": "reset"}, "lab_host_layer"),
     ],
 )
