@@ -17,6 +17,7 @@ import yaml
 from labkit import BENCH_HOSTS as HOSTS
 from labkit import REPO, run_playbook, sent_by, ssh
 
+from collect.attempts import split_attempt
 from collect.model import load_plan, load_trial
 
 SERVERS = {"uwsgi", "gunicorn", "granian", "uvicorn", "daphne", "hypercorn"}
@@ -322,7 +323,9 @@ def test_a_killed_playbook_does_not_hurt_the_run(deployed, results):
     assert before
     run_playbook("bench.yml", deployed, **variables)
     after = {p: p.read_bytes() for p in (results / "killed").glob("*/trials/*/trial.json")}
-    assert len(after) == 2 * 12
+    # By what was planned: one that chance has spoilt, on a busy machine, is measured once more.
+    planned = {(p.parts[-4], split_attempt(p.parent.name)[0]) for p in after}
+    assert len(planned) == 2 * 12
     assert {p: after[p] for p in before} == before
     for host in HOSTS:
         assert ssh(host, f"systemctl is-active {SERVED}") == "active"
