@@ -353,8 +353,8 @@ def both_attempts(vm: Machine, run_id: str, trial_id: str, here: Path) -> tuple[
     return found[0], found[1]
 
 
-# Once wrk is at work: all memory there is, of which the kernel takes the server's first. In one go, for an
-# emulated machine fills its memory so slowly else that the trial is over.
+# Once wrk is at work: all memory there is, of which the kernel takes the server's first. In one
+# go, for an emulated machine fills its memory so slowly else that the trial is over.
 USE_UP = """\
 import mmap, os, pathlib, subprocess, time
 until = time.monotonic() + 120
@@ -385,11 +385,8 @@ def test_a_server_that_is_killed_for_lack_of_memory(vm, rebooted, tmp_path):
     try:
         trial_id = start_one_trial(vm, rebooted, "memory", warmup_s=0, duration_s=60)
         # In a unit of its own: killed in a login, it would take the SSH server along.
-        vm.ssh(
-            "sudo systemd-run --quiet --wait --collect --pipe --property=OOMPolicy=continue python3 -",
-            stdin=USE_UP.format(unit=under_test),
-            check=False,
-        )
+        own_unit = "sudo systemd-run --quiet --wait --collect --pipe --property=OOMPolicy=continue"
+        vm.ssh(f"{own_unit} python3 -", stdin=USE_UP.format(unit=under_test), check=False)
         first, _ = both_attempts(vm, "memory", trial_id, tmp_path)
         assert vm.ssh(f"systemctl is-active {other}").strip() == "active"
     finally:
