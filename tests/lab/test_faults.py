@@ -200,10 +200,17 @@ def test_the_connection_is_cut(bench):
     # More load than the cut lasts: the run is not over before the connection is back.
     load = {**VARIABLES["bench_load"], "duration_s": 35}
     with bench.started(bench_blocks=2, bench_load=load) as playbook:
+        assert playbook.stdout is not None
+        output = ""
+        # Who follows has seen the run at work: the load may well begin before that.
+        while f"{HOST} block" not in words(output) and (line := playbook.stdout.readline()):
+            output += line
         bench.wait_for_load()
         with packets_dropped():
             time.sleep(120)
-        output, _ = playbook.communicate(timeout=TIMEOUT_S)
+        # The playbook gives up by itself, ten minutes after the last answer.
+        output += playbook.stdout.read()
+        playbook.wait(timeout=TIMEOUT_S)
     assert playbook.returncode == 0, output
     before, after = words(output).split(f"{HOST} no answer: ssh: ", 1)
     assert f"{HOST} block" in before
