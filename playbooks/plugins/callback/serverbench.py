@@ -51,11 +51,14 @@ class CallbackModule(DefaultCallback):
         self._started = time.monotonic()
         # By host: the last thing that went wrong there.
         self._troubles: dict[str, str] = {}
+        # Where one host's failure ends the play for all, nothing was done on the others either.
+        self._ends_for_all = self._ended_for_all = False
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 - Ansible's signature
         """Print `host: why`, with the command's own words below where there are such."""
         if not ignore_errors:
             self._remember(result)
+            self._ended_for_all = self._ended_for_all or self._ends_for_all
         if self._display.verbosity or ignore_errors or (result.task.loop and not _reason(result)):
             super().v2_runner_on_failed(result, ignore_errors)
             return
@@ -83,6 +86,7 @@ class CallbackModule(DefaultCallback):
         # Each task is a process of its own; collecting garbage there would copy what all share.
         gc.freeze()
         self._play = play
+        self._ends_for_all = bool(play.any_errors_fatal)
         self._last_task_banner = None
         self._display.display("")
         self._display.display(f"[{self._clock()}] {play.get_name().strip()}")
@@ -113,8 +117,11 @@ class CallbackModule(DefaultCallback):
             self._display.display(f"[{self._clock()}] done, changed={changed}")
             return
         fine = sorted(set(stats.processed) - {*troubled, "localhost"})
+        undone = troubled
+        if self._ended_for_all:
+            undone, fine = sorted({*troubled, *fine}), []
         rest = f"done on {', '.join(fine)}, but not on" if fine else "not done on"
-        lines = [f"[{self._clock()}] {rest} {', '.join(troubled)}"]
+        lines = [f"[{self._clock()}] {rest} {', '.join(undone)}"]
         # With a single host the reason stands right above.
         if len(stats.processed) > 1:
             for host in troubled:
