@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from collect.checks import little
 from collect.checks import thresholds as at
 from collect.checks.reasons import Reason, number, percent, severity
-from collect.lang import _
+from collect.lang import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,23 +159,22 @@ def check_impossible(figures: Figures) -> Reason | None:
         ("p90", latency.p90),
         ("p99", latency.p99),
         ("p99.9", latency.p999),
-        (_("maximum"), latency.max),
+        (N_("maximum"), latency.max),
     ]
     known = [(name, value) for name, value in rising if value is not None]
     pairs = list(zip(known, known[1:]))  # noqa: B905, RUF007 - pairwise; 3.10 reads both
     if latency.mean is not None and latency.max is not None:
-        pairs.append(((_("mean"), latency.mean), (_("maximum"), latency.max)))
+        pairs.append(((N_("mean"), latency.mean), (N_("maximum"), latency.max)))
     wrong = [
-        _("its {low} latency is above its {high}").format(low=low_name, high=high_name)
+        _("its {low} latency is above its {high}").format(low=_(low_name), high=_(high_name))
         for (low_name, low), (high_name, high) in pairs
         if low > high * (1 + at.ORDER_TOLERANCE)
     ]
     if requests is not None:
-        counts = (
-            (_("it has more error answers than answers"), figures.status_errors),
-            (_("it has more time-outs than answers"), figures.timeouts),
-        )
-        wrong += [said for said, count in counts if (count or 0) > requests]
+        if (figures.status_errors or 0) > requests:
+            wrong.append(_("it has more error answers than answers"))
+        if (figures.timeouts or 0) > requests:
+            wrong.append(_("it has more time-outs than answers"))
     if not wrong:
         return None
     return Reason(

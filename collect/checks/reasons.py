@@ -30,11 +30,14 @@ class Verdict:
     """The gravest first: where only one can be shown, it is the first."""
 
 
+_VALID = Verdict("valid", ())
+
+
 def conclude(reasons: tuple[Reason, ...]) -> Verdict:
     """Let the worst reason decide; the order within a severity stays as it is."""
+    if not reasons:
+        return _VALID
     ordered = tuple(sorted(reasons, key=lambda reason: reason.severity != "invalid"))
-    if not ordered:
-        return Verdict("valid", ())
     return Verdict(ordered[0].severity, ordered)
 
 

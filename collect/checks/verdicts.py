@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collect.model import Trial
 
 
+_ALL = slice(None)
+
+
 def verdict(trial: Trial) -> Verdict:
     """Judge one trial by itself; the worst reason decides."""
     return conclude(_reasons(trial))
@@ -28,15 +31,21 @@ def verdict_of_figures(figures: Figures) -> Verdict:
     return conclude(_load_reasons(figures))
 
 
-def verdicts(trials: Sequence[Trial]) -> tuple[Verdict, ...]:
-    """Judge the trials of a run, in their order: each by itself, and its canary by the others."""
+def verdicts(trials: Sequence[Trial], chosen: slice = _ALL) -> tuple[Verdict, ...]:
+    """Judge the trials of a run, in their order: each by itself, and its canary by the others.
+
+    Args:
+        trials: of the whole run.
+        chosen: which of them to judge, one entry a trial; all, unless told otherwise.
+    """
+    flags = flag_canaries(trials, chosen)
     return tuple(
         conclude((*_reasons(trial), *(() if flag is None else (flag,))))
-        for trial, flag in zip(trials, flag_canaries(trials))  # noqa: B905 - one flag a trial
+        for trial, flag in zip(trials[chosen], flags)  # noqa: B905 - one flag a trial
     )
 
 
-def flag_canaries(trials: Sequence[Trial]) -> tuple[Reason | None, ...]:
+def flag_canaries(trials: Sequence[Trial], chosen: slice = _ALL) -> tuple[Reason | None, ...]:
     """Flag each trial whose canary is far from the median of its host's; one entry a trial.
 
     It never makes a trial invalid and never corrects a figure: the machine was another one then,
@@ -49,7 +58,7 @@ def flag_canaries(trials: Sequence[Trial]) -> tuple[Reason | None, ...]:
     usual = {
         name: median(found) for name, found in by_host.items() if len(found) >= at.CANARY_MIN_TRIALS
     }
-    return tuple(_flag(_canary_s(trial), usual.get(trial.host)) for trial in trials)
+    return tuple(_flag(_canary_s(trial), usual.get(trial.host)) for trial in trials[chosen])
 
 
 def _flag(canary_s: float | None, usual_s: float | None) -> Reason | None:

@@ -74,7 +74,12 @@ def decide_run(plan: Plan, usable: Iterable[Trial], blocks_done: int) -> tuple[P
     """
     gap = plan.stopping.gap
     return decide(
-        figures_of(plan, usable, blocks_done, lambda trial: trial.wrk.rps if trial.wrk else None),
+        figures_of(
+            plan,
+            usable,
+            range(1, blocks_done + 1),
+            lambda trial: trial.wrk.rps if trial.wrk else None,
+        ),
         gap=gap,
         min_blocks=plan.stopping.min_blocks,
         max_blocks=plan.blocks if gap is not None else blocks_done,
@@ -85,16 +90,21 @@ def decide_run(plan: Plan, usable: Iterable[Trial], blocks_done: int) -> tuple[P
 def figures_of(
     plan: Plan,
     usable: Iterable[Trial],
-    blocks_done: int,
+    blocks: Iterable[int],
     value: Callable[[Trial], float | None],
 ) -> dict[str, dict[int, dict[str, float | None]]]:
-    """Return `{endpoint: {block: {variant: figure}}}`, with None where no trial gave one."""
-    figures: dict[str, dict[int, dict[str, float | None]]] = {
-        endpoint.name: {
-            block: {variant.id: None for variant in plan.variants}
-            for block in range(1, blocks_done + 1)
-        }
-        for endpoint in plan.endpoints
+    """Return `{endpoint: {block: {variant: figure}}}`, with None where no trial gave one.
+
+    Args:
+        plan: the plan.
+        usable: trials that are not invalid; those of other blocks are left out.
+        blocks: which, in rising order.
+        value: the figure of a trial.
+    """
+    nothing: dict[str, float | None] = dict.fromkeys(variant.id for variant in plan.variants)
+    known = [*blocks]
+    figures = {
+        endpoint.name: {block: nothing.copy() for block in known} for endpoint in plan.endpoints
     }
     # A leg at a fixed rate says nothing of how fast a variant can go, nor what it takes then.
     full_load = (trial for trial in usable if trial.leg == "capacity")

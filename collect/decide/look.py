@@ -7,6 +7,7 @@ import statistics
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import mul
 from typing import TYPE_CHECKING
 
 from collect.decide.student import t_quantile, t_two_sided
@@ -131,7 +132,8 @@ def _scale(deviations: Sequence[float], count: int) -> float:
 
 
 def _variance(deviations: Sequence[float]) -> float:
-    return sum(x * x for x in deviations) / (len(deviations) - 1)
+    squares: float = sum(map(mul, deviations, deviations))
+    return squares / (len(deviations) - 1)
 
 
 def _fit(values: Sequence[float], start: float, scale: float) -> Fit:

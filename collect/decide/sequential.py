@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal
@@ -194,12 +195,15 @@ def _blocks_needed(last: Look, level: _Level, bound: float | None, floor: float)
     if distance <= 0 or not last.paired:
         return None
     z = -statistics.NormalDist().inv_cdf(level.error_rate * last.share / 2)
-    for more in range(1, MANY_BLOCKS):
-        freedom = last.freedom + more
-        t = z + (z**3 + z) / (4 * freedom)
-        if t * last.error * math.sqrt(last.paired / (last.paired + more)) < distance:
-            return more
-    return None
+
+    def is_enough(more: int) -> bool:
+        t = z + (z**3 + z) / (4 * (last.freedom + more))
+        return t * last.error * math.sqrt(last.paired / (last.paired + more)) < distance
+
+    # The more, the smaller the error.
+    choices = range(1, MANY_BLOCKS)
+    place = bisect_left(choices, True, key=is_enough)  # noqa: FBT003 - the answer that is looked for
+    return choices[place] if place < len(choices) else None
 
 
 def _exp(x: float) -> float:

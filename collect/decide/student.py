@@ -6,6 +6,8 @@ import math
 from functools import lru_cache
 
 _FAR = 1e12
+_NOTHING_LEFT = 38.0
+"""A share of exp(-37.5) is the last bit of a float; each term is a smaller share of the first."""
 
 
 def t_two_sided(t: float, freedom: int) -> float:
@@ -15,9 +17,11 @@ def t_two_sided(t: float, freedom: int) -> float:
     angle = math.atan(t / math.sqrt(freedom))
     cos2 = math.cos(angle) ** 2
     odd = freedom % 2
+    # As many terms as there are, or until they are too small to change the sum.
+    count = math.ceil(_NOTHING_LEFT / -math.log(cos2)) if 0 < cos2 < 1 else freedom
     term = math.cos(angle) if odd else 1.0
     total = 0.0
-    for k in range(1 + odd, freedom, 2):
+    for k in range(1 + odd, min(freedom, 2 * count + 3), 2):
         total += term
         term *= cos2 * k / (k + 1)
     inside = math.sin(angle) * total

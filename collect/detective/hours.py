@@ -302,7 +302,9 @@ def _order(
     ahead: dict[tuple[str, str, str], dict[int, str]] = {}
     for at in range(len(names)):
         own = [(trial, verdicts[trial.trial_id]) for trial in trials[at]]
-        for ranking in compare(once, own, measures=METRICS[:1], resamples=0).rankings:
+        blocks = sorted({trial.block for trial in trials[at]})
+        found = compare(once, own, measures=METRICS[:1], resamples=0, blocks=blocks)
+        for ranking in found.rankings:
             for pair in ranking.pairs:
                 first, second = sorted((pair.a, pair.b))
                 told = ahead.setdefault((ranking.endpoint, first, second), {})

@@ -91,6 +91,7 @@ def compare(
     measures: Sequence[Measure] = METRICS,
     resamples: int = RESAMPLES,
     resampled: Container[Metric] = _METRIC_NAMES,
+    blocks: Sequence[int] | None = None,
 ) -> Comparison:
     """Compare the variants of one host's run.
 
@@ -104,6 +105,7 @@ def compare(
         measures: by what to compare them.
         resamples: of the bootstrap; 0 leaves probabilities and single intervals out.
         resampled: by which metrics; the others have none.
+        blocks: which have trials at all, in rising order; None: all up to the last one.
     """
     every = list(judged)
     done = max((trial.block for trial, _ in every), default=0)
@@ -113,7 +115,7 @@ def compare(
     may_stop = may_stop and done >= max(FIRST_LOOK, plan.stopping.min_blocks)
     rankings = []
     for measure in measures:
-        figures = figures_of(plan, usable, done, measure.value)
+        figures = figures_of(plan, usable, blocks or range(1, done + 1), measure.value)
         times = resamples if measure.name in resampled else 0
         for endpoint in plan.endpoints:
             of_endpoint = figures[endpoint.name]

@@ -32,5 +32,9 @@ def summarise(values: Iterable[float | None]) -> Summary | None:
     if not known:
         return None
     mean = statistics.fmean(known)
-    cv_ratio = statistics.stdev(known) / mean if len(known) > 1 and mean > 0 else None
+    cv_ratio = None
+    if len(known) > 1 and mean > 0:
+        # Not statistics.stdev: in fractions it takes longer than all else that is asked of them.
+        squares = math.fsum((value - mean) ** 2 for value in known)
+        cv_ratio = math.sqrt(squares / (len(known) - 1)) / mean
     return Summary(statistics.median(known), min(known), max(known), cv_ratio, len(known))

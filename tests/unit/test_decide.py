@@ -310,6 +310,6 @@ def test_of_two_attempts_the_earlier_usable_one_counts():
     first = factory.trial(plan.trials[0], plan)
     again = factory.trial(plan.trials[0], plan, attempt=2, wrk=factory.wrk(1.0))
     for trials in ([first, again], [again, first]):
-        cells = figures_of(plan, trials, 1, lambda trial: trial.wrk.rps)
+        cells = figures_of(plan, trials, [1], lambda trial: trial.wrk.rps)
         assert cells[first.endpoint][1][first.variant] == first.wrk.rps
-    assert figures_of(plan, [first], 0, lambda trial: trial.wrk.rps)[first.endpoint] == {}
+    assert figures_of(plan, [first], [], lambda trial: trial.wrk.rps)[first.endpoint] == {}
