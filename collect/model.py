@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from collect.decode import decode, encode
 from collect.errors import DataError
+from collect.files import parts_of
 from collect.upgrade import upgrade
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 3
 MAX_FILE_BYTES = 64 * 2**20
 """Of a file of JSON: a plan of 100,000 trials has 20 MB, and all others have a few KB."""
-_PART_BYTES = 64 * 2**10
 
 Interface = Literal["wsgi", "asgi"]
 Proxy = Literal["none", "caddy", "nginx"]
@@ -617,14 +617,12 @@ def read_bounded(path: Path, limit_bytes: int = MAX_FILE_BYTES) -> str:
 def read_bytes(path: str | Path, limit_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Return what a file holds; errors as in `read_bounded`."""
     parts = []
-    left = limit_bytes + 1
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path takes as long as the file
-        # Part by part: Python makes room for all that is asked for, and most files have 2 KB.
-        while left and (part := file.read(min(left, _PART_BYTES))):
-            parts.append(part)
-            left -= len(part)
-    if not left:
-        raise ValueError(f"larger than {limit_bytes // 2**20} MiB")
+    left = limit_bytes
+    for part in parts_of(path):
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            raise ValueError(f"larger than {limit_bytes // 2**20} MiB")
     return b"".join(parts)
 
 

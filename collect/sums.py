@@ -8,24 +8,22 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
+from collect.files import parts_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 SUMS = "SHA256SUMS"
-_PART_BYTES = 2**16
-"""Python makes room for as much, however small the file: a MiB takes longer than to hash 2 KB."""
-
 _LINE = re.compile(r"(?P<sum>[0-9a-f]{64}) [ *](?P<name>[^\x00-\x1f]+)")
 
 
 def digest(path: str | Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     # Not hashlib.file_digest: for each small file it makes a buffer a hundred times as large.
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path takes as long as the file
-        found = hashlib.sha256()
-        while part := file.read(_PART_BYTES):
-            found.update(part)
+    found = hashlib.sha256()
+    for part in parts_of(path):
+        found.update(part)
     return found.hexdigest()
 
 
@@ -57,8 +55,7 @@ def folder_problems(folder: str | Path, where: str, needed: Collection[str] = ()
 def read_sums(folder: str | Path, where: str, listed: dict[str, str]) -> Iterator[str]:
     """Fill `listed` (file: checksum) from the folder's list; name what is wrong with the list."""
     try:
-        with open(f"{folder}/{SUMS}", "rb", buffering=0) as file:  # noqa: PTH123 - see `digest`
-            lines = file.read().decode("utf-8").splitlines()
+        lines = b"".join(parts_of(f"{folder}/{SUMS}")).decode("utf-8").splitlines()
     except (OSError, ValueError):
         yield f"{where}: {SUMS} is missing or unreadable; pull the trial again"
         return

@@ -57,7 +57,7 @@ def test_the_zipapp_imports_nothing_that_does_not_ship(pyz):
     assert {"collect/runner/loop.py", "collect/model.py", "collect/upgrade.py"} <= set(names)
     assert {name.split("/")[1].removesuffix(".py") for name in names if "/" in name} == {
         "__init__", "activation", "alarm", "attempts", "checks", "decide", "decode", "errors",
-        "lang", "model", "runner", "service", "upgrade",
+        "files", "lang", "model", "runner", "service", "upgrade",
     }  # fmt: skip
 
 
