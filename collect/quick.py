@@ -36,8 +36,19 @@ class QuickReader(Generic[T]):
 
     def read(self, data: bytes) -> T | None:
         """Return what the JSON says; None where it does not fit."""
+        return self.take(data) if self.fits(data) else None
+
+    def fits(self, data: bytes) -> bool:
+        """Tell whether the JSON says what it may, and nothing else."""
         try:
             self._twin.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return False
+        return True
+
+    def take(self, data: bytes) -> T | None:
+        """Return what JSON says that fits."""
+        try:
             return self._kind.decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None

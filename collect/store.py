@@ -14,11 +14,14 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from collect.attempts import split_attempt
+from collect.beside import beside, is_worth_it
 from collect.errors import DataError, shown
+from collect.files import parts_of
 from collect.model import (
     SCHEMA_VERSION,
     Decision,
@@ -35,7 +38,7 @@ from collect.quick import QuickReader
 from collect.sums import SUMS, digest, folder_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from collect.model import Window
@@ -50,8 +53,6 @@ MISSED = "missed.jsonl"
 TRIALS = "trials"
 TRIAL = "trial.json"
 WRK_TEXT = "wrk.txt"
-_MAX_WRK_BYTES = 64 * 1024
-"""Of what wrk printed, which is half a KiB; more is not shown."""
 _MAX_EXTRA_BYTES = 4 * 2**20
 """Of host.json and effective.json, which have a few KB."""
 EFFECTIVE = "effective.json"
@@ -69,6 +70,8 @@ _PLANNED_NAMES = ("variant", "endpoint", "block", "leg", "share")
 _NAMES_FROM_PLAN = ("attempt", "run_id", *_PLANNED_NAMES)
 """What a trial takes from its plan; a field of a trial each."""
 _PLANNED, _FROM_PLAN = attrgetter(*_PLANNED_NAMES), attrgetter(*_NAMES_FROM_PLAN)
+_READ_AT_ONCE = 200
+"""Trials: some hundred KB."""
 _QUICK_PLAN, _QUICK_TRIAL = QuickReader(Plan), QuickReader(Trial)
 _Versioned = TypeVar("_Versioned", Plan, Trial)
 
@@ -131,12 +134,15 @@ class StoredTrial:
         return Commands(_strings(server.get("argv")), _strings(data.get("load_argv")))
 
     def wrk_text(self) -> str | None:
-        """Return what wrk printed, as it stands; None where there is no such file."""
+        """Return what wrk printed, as it stands; None where there is no such file.
+
+        It is half a KiB; of what is longer than 32, for whatever reason, the rest is left out.
+        """
         try:
-            with open(self.path(WRK_TEXT), "rb", buffering=0) as file:  # noqa: PTH123 - see `path`
-                return file.read(_MAX_WRK_BYTES).decode("utf-8", "replace")
+            content = next(parts_of(self.path(WRK_TEXT)))
         except OSError:
             return None
+        return content.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,13 +314,17 @@ def check_moment(text: str, where: Path | str, name: str, *, with_offset: bool =
 
 
 def _load_host(folder: Path) -> HostRun:
-    plan = _read(_QUICK_PLAN, folder / PLAN) or load_plan(folder / PLAN)
+    plan = _read_plan(folder / PLAN) or load_plan(folder / PLAN)
     check_plan(plan, str(folder / PLAN))
     by_id: dict[str, StoredTrial] = {}
     trials = folder / TRIALS
-    for name in _trial_names(trials):
-        path = f"{trials}/{name}/{TRIAL}"
-        trial = _read(_QUICK_TRIAL, path) or load_trial(trials / name / TRIAL)
+    names = _trial_names(trials)
+    paths = [f"{trials}/{name}/{TRIAL}" for name in names]
+    contents = beside(lambda: _contents(paths), apart=is_worth_it(len(paths)))
+    for name, path, content in zip(names, paths, chain.from_iterable(contents), strict=True):
+        trial = None if content is None else _of_today(_QUICK_TRIAL.take(content))
+        if trial is None:
+            trial = load_trial(trials / name / TRIAL)
         if trial.trial_id != name:
             raise DataError(f"{path}: trial_id is {trial.trial_id!r}, unlike its folder")
         by_id[name] = StoredTrial(trials, trial)
@@ -360,13 +370,30 @@ def _load_host(folder: Path) -> HostRun:
     )
 
 
-def _read(reader: QuickReader[_Versioned], path: str | Path) -> _Versioned | None:
-    """Return what a file of today's version holds; None where `collect.model` has to look at it."""
+def _read_plan(path: Path) -> Plan | None:
+    """Return the plan if it is of today's version; None where `collect.model` has to look at it."""
     try:
-        found = reader.read(read_bytes(path))
+        return _of_today(_QUICK_PLAN.read(read_bytes(path)))
     except (OSError, ValueError):
         return None
+
+
+def _of_today(found: _Versioned | None) -> _Versioned | None:
     return found if found is not None and found.schema_version == SCHEMA_VERSION else None
+
+
+def _contents(paths: Sequence[str]) -> Iterator[list[bytes | None]]:
+    """Read trials, many at a time; None where `collect.model` has to look at the file."""
+    for start in range(0, len(paths), _READ_AT_ONCE):
+        yield [_content(path) for path in paths[start : start + _READ_AT_ONCE]]
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        content = read_bytes(path)
+    except (OSError, ValueError):
+        return None
+    return content if _QUICK_TRIAL.fits(content) else None
 
 
 def _trial_names(trials: Path) -> list[str]:

@@ -5,15 +5,14 @@ Everything that does not fit is named, not only the first. Nothing is changed.
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 import re
-import signal
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain, islice
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from collect.beside import beside, is_worth_it
 from collect.errors import DataError
 from collect.lang import LANGUAGES, SOURCE, speaking
 from collect.report import build_report, render_markdown
@@ -31,10 +30,11 @@ REPORT = "report.md"
 CHARTS = "report-charts"
 
 _HOST_FACTS = re.compile(r"host(\.[0-9]+)?\.json")
-_AT_ONCE = 1_000
-"""Trials that one process takes at a time: a tenth of a second's work."""
-_MOST_PROCESSES = 4
 _T = TypeVar("_T")
+_Task: TypeAlias = "Callable[[], Iterator[str]]"
+_AT_ONCE = 1_000
+"""Files or trials that are one task: a tenth of a second's work."""
+_MOST_PROCESSES = 4
 # Not in the list: rewritten all the time, or only there while the runner works.
 _PASSING = (PROGRESS, "restore.json", SUMS)
 
@@ -66,51 +66,38 @@ def verify_run(folder: Path) -> Verification:
     trials = sum(map(len, names.values()))
     problems: list[str] = []
     notes: list[str] = []
-    hashing = _Hashing(trials)
-    try:
-        checks = [_Check(host, names[host], hashing) for host in hosts]
-        notes_on_report: list[str] = []
-        of_report = [*_report_problems(folder, notes_on_report)]
-        for check in checks:
-            problems += check.problems(notes)
-    finally:
-        hashing.close()
+    # Files are hashed beside, while the report is built again here.
+    checks = [_Check(host, names[host]) for host in hosts]
+    tasks = [task for check in checks for task in (*check.of_trials, *check.of_sums)]
+    found = _find_all(tasks, apart=is_worth_it(trials))
+    notes_on_report: list[str] = []
+    of_report = [*_report_problems(folder, notes_on_report)]
+    for check in checks:
+        problems += check.problems(found, notes)
     return Verification(
         folder.resolve().name, trials, (*problems, *of_report), (*notes, *notes_on_report)
     )
 
 
-class _Hashing:
-    """Has files hashed by processes of their own, while the report is built again here."""
+def _find_all(tasks: Sequence[_Task], *, apart: bool) -> Iterator[list[str]]:
+    """Return what each task finds, in their order; all begin at once if they are done apart."""
+    count = min(os.cpu_count() or 1, _MOST_PROCESSES) if apart else 1
 
-    def __init__(self, trials: int) -> None:
-        """Prepare for so many trials: for a few it is not worth to start a process."""
-        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
-        if trials > _AT_ONCE and (cores := os.cpu_count() or 1) > 1:
-            # Named in full: what it brings takes its time to import, and is imported when needed.
-            self._pool = concurrent.futures.ProcessPoolExecutor(
-                min(cores, _MOST_PROCESSES), initializer=_be_quiet
-            )
+    def own(at: int) -> Iterator[list[str]]:
+        return ([*task()] for task in tasks[at::count])
 
-    def close(self) -> None:
-        """End the processes, and drop what they have not begun."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def run(
-        self, check: Callable[[str, str, tuple[_T, ...]], list[str]], host: Path, work: Sequence[_T]
-    ) -> Iterator[str]:
-        """Return what `check` finds, given the host's folder, its name and a part of the work."""
-        parts = [tuple(work[at : at + _AT_ONCE]) for at in range(0, len(work), _AT_ONCE)]
-        own = partial(check, str(host), host.name)
-        # A pool begins at once; a plain map as soon as somebody asks.
-        found = self._pool.map(own, parts) if self._pool else map(own, parts)
-        return chain.from_iterable(found)
+    found = [beside(partial(own, at), apart=apart) for at in range(count)]
+    return (next(found[at % count]) for at in range(len(tasks)))
 
 
-def _be_quiet() -> None:
-    # Ctrl-C reaches every process; this one says so for all.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _tasks(
+    find: Callable[[str, str, Sequence[_T]], Iterator[str]], host: Path, work: Sequence[_T]
+) -> list[_Task]:
+    """Divide what is to be found of a host."""
+    return [
+        partial(find, str(host), host.name, work[start : start + _AT_ONCE])
+        for start in range(0, len(work), _AT_ONCE)
+    ]
 
 
 def _is_host(path: Path) -> bool:
@@ -131,40 +118,38 @@ def _trial_names(host: Path) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))
 
 
-def _trial_problems(host: str, name: str, trials: tuple[str, ...]) -> list[str]:
+def _trial_problems(host: str, name: str, trials: Sequence[str]) -> Iterator[str]:
     """Name what is wrong in some of a host's trials."""
-    found: list[str] = []
     for trial in trials:
         path, where = f"{host}/{TRIALS}/{trial}", f"{name}/{TRIALS}/{trial}"
         if os.path.isdir(path):  # noqa: PTH112 - a Path takes as long as the file
-            found += folder_problems(path, where, (TRIAL,))
+            yield from folder_problems(path, where, (TRIAL,))
         else:
-            found.append(f"{where}: not a trial's folder")
-    return found
+            yield f"{where}: not a trial's folder"
 
 
-def _sum_problems(host: str, name: str, listed: tuple[tuple[str, str], ...]) -> list[str]:
+def _sum_problems(host: str, name: str, listed: Sequence[tuple[str, str]]) -> Iterator[str]:
     """Name what differs of some of the files in a host's own list."""
-    return [*compare(host, name, dict(listed))]
+    yield from compare(host, name, dict(listed))
 
 
 class _Check:
-    """The check of one host's files, which begins when it is made."""
+    """The check of one host's files."""
 
-    def __init__(self, host: Path, trials: Sequence[str], hashing: _Hashing) -> None:
-        """Begin."""
+    def __init__(self, host: Path, trials: Sequence[str]) -> None:
+        """Prepare."""
         self._host, self._trials = host, trials
-        self._of_trials = hashing.run(_trial_problems, host, trials)
         self._listed: dict[str, str] = {}
         self._of_list: list[str] = []
         if (host / SUMS).exists():
             self._of_list += read_sums(host, host.name, self._listed)
-        self._of_sums = hashing.run(_sum_problems, host, [*self._listed.items()])
+        self.of_trials = _tasks(_trial_problems, host, trials)
+        self.of_sums = _tasks(_sum_problems, host, [*self._listed.items()])
 
-    def problems(self, notes: list[str]) -> Iterator[str]:
-        """Name what is wrong, and note what could not be checked."""
+    def problems(self, found: Iterator[list[str]], notes: list[str]) -> Iterator[str]:
+        """Name what is wrong, and note what could not be checked; take what the tasks found."""
         host, listed = self._host, self._listed
-        yield from self._of_trials
+        yield from chain.from_iterable(islice(found, len(self.of_trials)))
         if not (host / PLAN).is_file():
             yield f"{host.name}/{PLAN}: missing"
         yield from self._of_list
@@ -175,7 +160,7 @@ class _Check:
                 "show"
             )
             return
-        yield from self._of_sums
+        yield from chain.from_iterable(islice(found, len(self.of_sums)))
         for path in sorted(host.iterdir()):
             if path.is_file() and path.name not in listed and path.name not in _PASSING:
                 yield f"{host.name}/{path.name}: {_why_extra(path.name)}"

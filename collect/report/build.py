@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from collect.attempts import split_attempt
+from collect.beside import beside, is_worth_it
 from collect.checks import Reason, Verdict, verdicts
 from collect.detective import Steadiness, investigate, throughput_of
 from collect.lang import sentences
@@ -26,7 +27,7 @@ from collect.report.words import LEFT_OUT_MARK
 from collect.stats import compare
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from collect.model import Plan, Trial
@@ -127,11 +128,14 @@ def build_report(run: Run) -> Report:
 def _host(run: Run, host: HostRun) -> HostReport:
     trials = [stored.trial for stored in host.trials]
     every = [*trials, *(stored.trial for stored in host.legs)]
-    judged = dict(zip((trial.trial_id for trial in every), verdicts(every), strict=True))
+    judged = dict(zip((trial.trial_id for trial in every), _judge(every), strict=True))
     pairs = [(trial, judged[trial.trial_id]) for trial in trials]
     # Of all that a bootstrap tells a report shows what a proxy costs.
     has_proxies = any(variant.proxy != "none" for variant in host.plan.variants)
-    comparison = compare(host.plan, pairs, resampled=("rps",) if has_proxies else ())
+    compared = beside(
+        lambda: [compare(host.plan, pairs, resampled=("rps",) if has_proxies else ())],
+        apart=is_worth_it(len(pairs)),
+    )
     stored_by_id = {stored.trial.trial_id: stored for stored in host.trials}
     steady = investigate(
         host.plan,
@@ -139,6 +143,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         zone=host.facts.timezone,
         rates=lambda trial: throughput_of(stored_by_id[trial.trial_id]),
     )
+    comparison = next(compared)
     notes = _notes(host, judged)
     letters = {note.reason.code: note.mark for note in notes}
     lines = tuple(
@@ -212,6 +217,13 @@ def _host(run: Run, host: HostRun) -> HostReport:
         warnings=(*cautions(host, endpoints), *unpaired),
         next_steps=next_steps(run, host, Findings(endpoints, len(left_out) - made_good)),
     )
+
+
+def _judge(trials: Sequence[Trial]) -> Iterator[Verdict]:
+    half = len(trials) // 2
+    rest = beside(lambda: [verdicts(trials, slice(half, None))], apart=is_worth_it(len(trials)))
+    yield from verdicts(trials, slice(half))
+    yield from next(rest)
 
 
 def _failed_itself(line: TrialLine) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from collect.beside import beside, is_worth_it
 from collect.lang import N_, _, sentences
 from collect.report import ladder, rates, steadiness, text, together, words
 from collect.report.charts import (
@@ -144,8 +146,13 @@ def _host(host: HostReport, images: _Images) -> Iterator[str]:
     yield from (f"### {_(words.NEXT_TITLE)}", "")
     yield from (f"- {text.escape(step)}" for step in host.next_steps)
     yield from ("", f"### {_(words.TRIALS_TITLE)}", "")
-    for line in host.trials:
-        yield from _trial(line)
+    half = len(host.trials) // 2
+    rest = beside(
+        lambda: [[*chain.from_iterable(map(_trial, host.trials[half:]))]],
+        apart=is_worth_it(len(host.trials)),
+    )
+    yield from chain.from_iterable(map(_trial, host.trials[:half]))
+    yield from next(rest)
 
 
 def _endpoint(host: HostReport, endpoint: EndpointReport) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import factory
@@ -115,8 +116,13 @@ def test_processes_find_the_same_in_the_same_order(run, plan, monkeypatch):
     (host / "host.json").write_text("{}")
     here = verify_run(run)
     monkeypatch.setattr("collect.verify._AT_ONCE", 2)
+    monkeypatch.setattr("collect.beside._WORTH_IT", 0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("threading.active_count", lambda: 1)
+    fork, forks = os.fork, []
+    monkeypatch.setattr("os.fork", lambda: forks.append(1) or fork())
     assert verify_run(run) == here
+    assert forks
     assert len(here.problems) >= 2 * len(plan.trials) + 1
 
 

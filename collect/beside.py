@@ -1,0 +1,90 @@
+"""Work in a process beside this one.
+
+The process is a copy of this one and sees all that is here, so that only what it makes has to be
+sent. A pool of `concurrent.futures` would have the figures of a whole run sent to it, which takes
+longer than what it is to do with them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+T = TypeVar("T")
+_WORTH_IT = 2_000
+"""Trials from which on it gains more than a process takes to start."""
+
+
+def is_worth_it(trials: int) -> bool:
+    """Tell whether work on so many trials is better divided, and can be.
+
+    A copy of a process has only one of its threads, whatever the others held just then; and what
+    macOS brings does not bear being copied.
+    """
+    return (
+        trials >= _WORTH_IT
+        and (os.cpu_count() or 1) > 1
+        and sys.platform == "linux"
+        and threading.active_count() == 1
+    )
+
+
+def beside(parts: Callable[[], Iterable[T]], *, apart: bool) -> Iterator[T]:
+    """Return the parts of a work that begins at once, in a process of its own.
+
+    It waits while a part of more than some KB is not asked for. What it could not do is done here:
+    then whatever is wrong shows where it can be told.
+
+    Args:
+        parts: gives the same each time, changes nothing that is needed here, and makes what pickle
+            can take.
+        apart: False does it all here, part by part as they are asked for.
+    """
+    if not apart:
+        return iter(parts())
+    # Takes its time, and is needed for long runs only.
+    import multiprocessing  # noqa: PLC0415
+
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    process = fork.Process(target=_send, args=(parts, receiver, sender), daemon=True)
+    process.start()
+    sender.close()
+    return _received(parts, receiver, process)
+
+
+def _send(parts: Callable[[], Iterable[T]], receiver: Connection, sender: Connection) -> None:
+    # Ctrl-C reaches every process; the first one says so for all.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    receiver.close()
+    try:
+        for part in parts():
+            sender.send((part,))
+        sender.send(None)
+    except Exception:  # noqa: S110 - the first process meets it again, or does not listen
+        pass
+
+
+def _received(
+    parts: Callable[[], Iterable[T]], receiver: Connection, process: BaseProcess
+) -> Iterator[T]:
+    done = 0
+    try:
+        while (got := receiver.recv()) is not None:
+            done += 1
+            yield got[0]
+    except EOFError:
+        yield from islice(parts(), done, None)
+    finally:
+        receiver.close()
+        process.kill()
+        process.join()
