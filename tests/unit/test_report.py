@@ -13,6 +13,7 @@ from rich.cells import cell_len
 
 from collect.model import SCHEMA_VERSION, Decision, Endpoint, HostFigures, Outcome
 from collect.report import build_report, render_markdown, render_terminal, terminal, text
+from collect.report.charts import draw
 from collect.store import HostFacts, HostRun, Run, StoredTrial, load_run
 from collect.twin import add_twin
 
@@ -560,3 +561,23 @@ def test_two_variations_of_a_pair_bear_different_names(report_of):
     assert "gunicorn-wsgi-sync" in render_terminal(report, width=80)
     assert "variation" in render_terminal(report, width=140)
     assert "| gunicorn | wsgi | sync |" in render_markdown(report)
+
+
+def test_the_library_of_the_charts_is_put_together_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(draw, "_BUILD", tmp_path / "build")
+    monkeypatch.setattr(draw.vl_convert, "javascript_bundle", lambda *_a, **_k: "</script>\u2028")
+    make = draw.javascript.__wrapped__
+    assert make() == "<\\/script>\u2028"
+    monkeypatch.setattr(draw.vl_convert, "javascript_bundle", None)
+    assert make() == "<\\/script>\u2028"
+    # Another version of it is another library.
+    monkeypatch.setattr(draw, "version", lambda _name: "0")
+    with pytest.raises(TypeError):
+        make()
+
+
+def test_a_library_that_cannot_be_kept_is_made_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "build").write_text("no folder")
+    monkeypatch.setattr(draw, "_BUILD", tmp_path / "build")
+    monkeypatch.setattr(draw.vl_convert, "javascript_bundle", lambda *_a, **_k: "x")
+    assert draw.javascript.__wrapped__() == "x"
