@@ -94,7 +94,10 @@ class Starts:
         bench, timing = self._bench, self._plan.timing
         since_s = bench.clock.time()
         nothing = Start(since_s, None)
-        if problem := bench.services.stop(self._units, timing.stop_timeout_s):
+        # To stop units that do not run takes several times as long as to look at them.
+        if bench.services.active(self._units) and (
+            problem := bench.services.stop(self._units, timing.stop_timeout_s)
+        ):
             return nothing, Outcome("start_failed", problem)
         # Whoever is there now would be measured in place of the variant, or of what its proxy asks.
         for port in dict.fromkeys((self._plan.port, self._plan.port_of(variant))):

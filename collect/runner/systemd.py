@@ -73,9 +73,9 @@ class Systemd:
         return parse_show(done.stdout)
 
     def active(self, units: Sequence[str]) -> tuple[str, ...]:
-        """Return the units that run, come up or go down."""
+        """Return the units that run, come up or go down, or are about to."""
         done = _call(
-            ["systemctl", "show", "--property=Id,ActiveState", "--", *units], COMMAND_TIMEOUT_S
+            ["systemctl", "show", "--property=Id,ActiveState,Job", "--", *units], COMMAND_TIMEOUT_S
         )
         if done is None:
             return ()
@@ -85,6 +85,7 @@ class Systemd:
             unit
             for unit, pairs in zip(units, blocks)  # noqa: B905 - as many as systemd answered for
             if pairs.get("ActiveState") not in (None, "inactive", "failed")
+            or pairs.get("Job") not in (None, "0")
         )
 
     def serving(self) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ def test_the_proxy_starts_after_its_server_and_takes_the_load(tmp_path):
     world = world_of(tmp_path, "1 a health")
     world.run()
     assert world.steps() == [
-        "stop a.service a-proxy.service b.service",
         "start a.service a-proxy.service",
         "ask health at 9878",
         "canary",

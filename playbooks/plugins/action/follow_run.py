@@ -28,6 +28,8 @@ from collect.foreign import one_line
 from collect.model import Progress
 
 INTERVAL_S = 2.0
+ENDING_INTERVAL_S = 0.5
+"""Once all trials are done: no load is disturbed then, and the end is a second away."""
 # A slow VM whose network is away for a while still works on; after this long somebody should know.
 GIVE_UP_AFTER_S = 600.0
 MAX_BYTES = 64 * 1024
@@ -95,7 +97,8 @@ class ActionModule(ActionBase):
                     f" kept: {again} goes on. Its last words (all: journalctl -u {unit}):",
                     "stdout": self._last_words(unit),
                 }
-            time.sleep(INTERVAL_S)
+            is_ending = progress is not None and progress.total and progress.done >= progress.total
+            time.sleep(ENDING_INTERVAL_S if is_ending else INTERVAL_S)
 
     def _look(self, unit: str, progress_file: str) -> tuple[Progress | None, bool]:
         # is-active first: a runner that ends between the two has then written its last progress.
