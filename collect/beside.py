@@ -55,9 +55,12 @@ def beside(parts: Callable[[], Iterable[T]], *, apart: bool) -> Iterator[T]:
     import multiprocessing  # noqa: PLC0415
 
     fork = multiprocessing.get_context("fork")
-    receiver, sender = fork.Pipe(duplex=False)
-    process = fork.Process(target=_send, args=(parts, receiver, sender), daemon=True)
-    process.start()
+    try:
+        receiver, sender = fork.Pipe(duplex=False)
+        process = fork.Process(target=_send, args=(parts, receiver, sender), daemon=True)
+        process.start()
+    except OSError:
+        return iter(parts())  # No memory for a copy, or no more processes allowed.
     sender.close()
     return _received(parts, receiver, process)
 
@@ -82,7 +85,7 @@ def _received(
         while (got := receiver.recv()) is not None:
             done += 1
             yield got[0]
-    except EOFError:
+    except (EOFError, OSError):  # Its end between two parts, and within one.
         yield from islice(parts(), done, None)
     finally:
         receiver.close()

@@ -73,12 +73,12 @@ class Systemd:
         return parse_show(done.stdout)
 
     def active(self, units: Sequence[str]) -> tuple[str, ...]:
-        """Return the units that run, come up or go down, or are about to."""
+        """Return the units that run, come up or go down, or will; all if it is unknown."""
         done = _call(
             ["systemctl", "show", "--property=Id,ActiveState,Job", "--", *units], COMMAND_TIMEOUT_S
         )
-        if done is None:
-            return ()
+        if done is None or done.returncode != 0:
+            return tuple(units)
         # One paragraph per unit, in the order they were named.
         blocks = [_pairs(block) for block in done.stdout.split("\n\n")]
         return tuple(

@@ -32,7 +32,8 @@ def follow(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     shown = []
-    monkeypatch.setattr(module, "INTERVAL_S", 0)
+    monkeypatch.setattr(module, "INTERVAL_S", 0.002)
+    monkeypatch.setattr(module, "ENDING_INTERVAL_S", 0.001)
     monkeypatch.setattr(module.display, "display", lambda text, color=None: shown.append(text))  # noqa: ARG005
     monkeypatch.setattr(ActionBase, "run", lambda *_: {})
     arguments = {"unit": UNIT, "progress_file": "/progress.json"}
@@ -54,6 +55,7 @@ def follow(monkeypatch):
         assert list(asked) == []
         return result, shown, plugin._connection
 
+    run.intervals = module.INTERVAL_S, module.ENDING_INTERVAL_S
     return run
 
 
@@ -61,6 +63,20 @@ def test_a_run_that_ends(follow):
     result, shown, _ = follow(f"active\n\n{progress()}", f"inactive\n\n{progress('done')}")
     assert (result.get("failed"), result["msg"]) == (None, "2 trials done")
     assert shown == ["  web1  block 1/1  2/2  b01-x wrong answer", "  web1  2/2 phase"]
+
+
+def test_it_looks_more_often_once_all_trials_are_done(follow, monkeypatch):
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    runs = json.loads(progress())
+    early = json.dumps(runs | {"done": 1})
+    follow(
+        *(f"active\n\n{text}" for text in (early, progress(), early)),
+        f"inactive\n\n{progress('done')}",
+    )
+    usual, ending = follow.intervals
+    # A block's re-runs come on top, and are load again.
+    assert slept == [usual, ending, usual]
 
 
 def test_a_lost_connection_is_told_at_once_and_opened_again(follow):

@@ -62,10 +62,34 @@ def cannot_be_sent():
         yield one, (lambda: None) if one == 3 and os.getpid() != HERE else os.getpid() == HERE
 
 
+def ends_within_a_part():
+    # More than a pipe holds: it still sends when its end comes.
+    if os.getpid() != HERE:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    for one in range(5):
+        yield one, os.getpid() == HERE, bytes(10_000_000)
+
+
 @pytest.mark.parametrize("work", [ends_itself, cannot_be_sent])
 def test_what_the_process_could_not_do_is_done_here(work):
     found = [*beside(work, apart=True)]
     assert found == [(0, False), (1, False), (2, False), (3, True), (4, True)]
+
+
+def test_a_process_that_ends_while_it_sends():
+    parts = beside(ends_within_a_part, apart=True)
+    time.sleep(1)
+    found = [*parts]
+    assert [one for one, _, _ in found] == [0, 1, 2, 3, 4]
+    assert found[0][1]
+
+
+def test_without_a_process_it_is_done_here(monkeypatch):
+    def refuse():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    assert [*beside(lambda: [os.getpid()], apart=True)] == [HERE]
 
 
 def test_what_is_wrong_is_raised_here_after_what_came_before_it():
@@ -128,5 +152,7 @@ def test_reports_are_the_same_to_the_last_letter(tmp_path, monkeypatch, language
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     fork, forks = os.fork, []
     monkeypatch.setattr(os, "fork", lambda: forks.append(1) or fork())
+    # What does the rest here.
+    monkeypatch.setattr(module, "islice", None)
     assert pages() == here
     assert forks

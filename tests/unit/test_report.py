@@ -576,6 +576,18 @@ def test_the_library_of_the_charts_is_put_together_once(tmp_path, monkeypatch):
         make()
 
 
+def test_a_disk_that_is_full_is_left_without_half_a_library(tmp_path, monkeypatch):
+    def write(path, text, _encoding):
+        path.write_bytes(text[:1].encode())
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(draw, "_BUILD", tmp_path / "build")
+    monkeypatch.setattr(draw.vl_convert, "javascript_bundle", lambda *_a, **_k: "xyz")
+    monkeypatch.setattr(Path, "write_text", write)
+    assert draw.javascript.__wrapped__() == "xyz"
+    assert [*(tmp_path / "build").iterdir()] == []
+
+
 def test_a_library_that_cannot_be_kept_is_made_all_the_same(tmp_path, monkeypatch):
     (tmp_path / "build").write_text("no folder")
     monkeypatch.setattr(draw, "_BUILD", tmp_path / "build")

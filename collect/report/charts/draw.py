@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import tempfile
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _VEGA_LITE = "6.4"
 """The version of the language that our specifications are written in."""
 _SVG_WIDTH_PX = 760
+_SNIPPET = "window.vegaEmbed = vegaEmbed;"
 _BUILD = Path(__file__).resolve().parents[3] / ".build"
 """Of the checkout; `make clean` removes it."""
 
@@ -44,16 +45,22 @@ def javascript() -> str:
     To put it together takes longer than all else of a small report, so it is kept in the checkout.
     """
     kept = _BUILD / f"vega-embed-{version('vl-convert-python')}-{_VEGA_LITE}.js"
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        return kept.read_text("utf-8")
-    snippet = "window.vegaEmbed = vegaEmbed;"
-    made: str = vl_convert.javascript_bundle(snippet, vl_version=_VEGA_LITE)
-    safe = made.replace("</script", "<\\/script")
-    # A checkout of somebody else's, a full disk: it is only made again.
-    with contextlib.suppress(OSError):
-        _BUILD.mkdir(exist_ok=True)
-        # In one step, for others may read it: two reports at once.
-        with tempfile.NamedTemporaryFile("w", dir=_BUILD, encoding="utf-8", delete=False) as file:
-            file.write(safe)
-        Path(file.name).replace(kept)
-    return safe
+    try:
+        made = kept.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        made = vl_convert.javascript_bundle(_SNIPPET, vl_version=_VEGA_LITE)
+        # A checkout of somebody else's, a full disk: it is only made again.
+        with contextlib.suppress(OSError):
+            _keep(kept, made)
+    return made.replace("</script", "<\\/script")
+
+
+def _keep(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    # In one step: two reports may be made at once.
+    new = path.with_suffix(f".{os.getpid()}")
+    try:
+        new.write_text(text, "utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
