@@ -1,7 +1,5 @@
 """`python -m collect`: the console script `serverbench`, where only the interpreter is known."""
 
-import sys
+from collect.cli import command
 
-from collect.cli import main
-
-sys.exit(main())
+command()

@@ -193,6 +193,10 @@ class HostRun:
         """Second attempts."""
         return tuple(stored for stored in (*self.trials, *self.legs) if stored.trial.attempt > 1)
 
+    def stored(self, trial: Trial) -> StoredTrial:
+        """Return where one of the trials at full load lies."""
+        return StoredTrial(self.folder / TRIALS, trial)
+
     def counted(
         self, is_valid: Callable[[Trial], bool], trials: Iterable[StoredTrial] | None = None
     ) -> tuple[StoredTrial, ...]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from collect.checks.figures import Figures
 
+_RISING = ("p50", "p75", "p90", "p99", "p99.9", N_("maximum"))
+
 
 def check_failure(figures: Figures) -> Reason | None:
     """Wrk printed an error instead of figures."""
@@ -153,23 +155,19 @@ def check_timeouts(figures: Figures) -> Reason | None:
 def check_impossible(figures: Figures) -> Reason | None:
     """Figures that no run of wrk can give: somebody mistyped, or mixed two outputs."""
     latency, requests = figures.latency_ms, figures.requests
-    rising = [
-        ("p50", latency.p50),
-        ("p75", latency.p75),
-        ("p90", latency.p90),
-        ("p99", latency.p99),
-        ("p99.9", latency.p999),
-        (N_("maximum"), latency.max),
-    ]
-    known = [(name, value) for name, value in rising if value is not None]
-    pairs = list(zip(known, known[1:]))  # noqa: B905, RUF007 - pairwise; 3.10 reads both
-    if latency.mean is not None and latency.max is not None:
-        pairs.append(((N_("mean"), latency.mean), (N_("maximum"), latency.max)))
-    wrong = [
-        _("its {low} latency is above its {high}").format(low=_(low_name), high=_(high_name))
-        for (low_name, low), (high_name, high) in pairs
-        if low > high * (1 + at.ORDER_TOLERANCE)
-    ]
+    rising = latency.p50, latency.p75, latency.p90, latency.p99, latency.p999, latency.max
+    wrong = []
+    low: float | None = None
+    low_name = ""
+    for name, value in zip(_RISING, rising):  # noqa: B905 - a value a name; 3.10 reads both
+        if value is None:
+            continue
+        if low is not None and low > value * (1 + at.ORDER_TOLERANCE):
+            wrong.append(_above(low_name, name))
+        low, low_name = value, name
+    mean, highest = latency.mean, latency.max
+    if mean is not None and highest is not None and mean > highest * (1 + at.ORDER_TOLERANCE):
+        wrong.append(_above(N_("mean"), N_("maximum")))
     if requests is not None:
         if (figures.status_errors or 0) > requests:
             wrong.append(_("it has more error answers than answers"))
@@ -275,6 +273,10 @@ CHECKS: tuple[Callable[[Figures], Reason | None], ...] = (
     check_missing,
 )
 """The gravest first."""
+
+
+def _above(low: str, high: str) -> str:
+    return _("its {low} latency is above its {high}").format(low=_(low), high=_(high))
 
 
 def _join(names: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from collect.checks import host, load, rate
 from collect.checks import thresholds as at
@@ -12,12 +12,13 @@ from collect.checks.reasons import Reason, Verdict, conclude, number
 from collect.lang import _
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from collect.checks.figures import Figures
     from collect.model import Trial
 
 
+T = TypeVar("T")
 _ALL = slice(None)
 
 
@@ -28,7 +29,7 @@ def verdict(trial: Trial) -> Verdict:
 
 def verdict_of_figures(figures: Figures) -> Verdict:
     """Judge an output of wrk of which nothing else is known."""
-    return conclude(_load_reasons(figures))
+    return conclude((*_load_reasons(figures),))
 
 
 def verdicts(trials: Sequence[Trial], chosen: slice = _ALL) -> tuple[Verdict, ...]:
@@ -84,18 +85,18 @@ def _canary_s(trial: Trial) -> float | None:
 
 
 def _reasons(trial: Trial) -> tuple[Reason, ...]:
-    figures = trial_figures(trial)
-    found = [check(trial) for check in host.BEFORE_LOAD]
-    own = () if figures is None else _load_reasons(figures)
     if trial.rate is not None:
-        own = _given([check(trial.rate) for check in rate.CHECKS])
-    rest = [check(trial) for check in host.AFTER_LOAD]
-    return (*_given(found), *own, *_given(rest))
+        own = _given(rate.CHECKS, trial.rate)
+    elif (figures := trial_figures(trial)) is not None:
+        own = _load_reasons(figures)
+    else:
+        own = []
+    return (*_given(host.BEFORE_LOAD, trial), *own, *_given(host.AFTER_LOAD, trial))
 
 
-def _load_reasons(figures: Figures) -> tuple[Reason, ...]:
-    return _given([check(figures) for check in load.CHECKS])
+def _load_reasons(figures: Figures) -> list[Reason]:
+    return _given(load.CHECKS, figures)
 
 
-def _given(found: list[Reason | None]) -> tuple[Reason, ...]:
-    return tuple(reason for reason in found if reason is not None)
+def _given(checks: Iterable[Callable[[T], Reason | None]], seen: T) -> list[Reason]:
+    return [reason for check in checks if (reason := check(seen)) is not None]

@@ -72,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
     if len(formats) > 1 and options.output is not None:
         raise DataError(f"--output: takes one --format, and there are {', '.join(formats)}")
     report = build_report(load_run(find_run(options.run_name)))
+    options.kept = report  # Until the process ends: see `collect.cli.command`.
     pages = []
     for one in formats:
         path = options.output

@@ -136,12 +136,11 @@ def _host(run: Run, host: HostRun) -> HostReport:
         lambda: [compare(host.plan, pairs, resampled=("rps",) if has_proxies else ())],
         apart=is_worth_it(len(pairs)),
     )
-    stored_by_id = {stored.trial.trial_id: stored for stored in host.trials}
     steady = investigate(
         host.plan,
         pairs,
         zone=host.facts.timezone,
-        rates=lambda trial: throughput_of(stored_by_id[trial.trial_id]),
+        rates=lambda trial: throughput_of(host.stored(trial)),
     )
     comparison = next(compared)
     notes = _notes(host, judged)
@@ -176,15 +175,18 @@ def _host(run: Run, host: HostRun) -> HostReport:
     ]
     used = [(line.trial, line.marks) for line in lines if is_used(line)]
     by_pair: dict[tuple[str, str], list[Trial]] = {}
-    for trial, _ in used:
+    by_endpoint: dict[str, list[tuple[Trial, tuple[str, ...]]]] = {}
+    for trial, marks in used:
         by_pair.setdefault((trial.variant, trial.endpoint), []).append(trial)
+        by_endpoint.setdefault(trial.endpoint, []).append((trial, marks))
     # A run that ended early has fewer blocks than were planned, and is none the worse for it.
     plan = replace(host.plan, blocks=host.blocks)
     endpoints = tuple(
-        rank_endpoint(plan, endpoint, comparison, used) for endpoint in plan.endpoints
+        rank_endpoint(plan, endpoint, comparison, by_endpoint.get(endpoint.name, ()))
+        for endpoint in plan.endpoints
     )
     of_the_app = [part for part in endpoints if not is_below_the_app(part.endpoint)]
-    proxies = proxy_costs(plan, endpoints, [trial for trial, _ in used])
+    proxies = proxy_costs(plan, endpoints, by_pair)
     unpaired = (lonely(found) for found in proxies if found.direct is None)
     left_out = tuple(line for line in (*lines, *legs) if line.verdict.status == "invalid")
     good = [*(trial for trial, _ in used), *(line.trial for line in used_legs)]

@@ -10,7 +10,7 @@ from collect.lang import _, sentences
 from collect.report import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from collect.model import Order, Plan, Trial, Variant
     from collect.report.ranking import EndpointReport
@@ -53,24 +53,21 @@ class ProxyCost:
 
 
 def proxy_costs(
-    plan: Plan, endpoints: Sequence[EndpointReport], used: Sequence[Trial]
+    plan: Plan, endpoints: Sequence[EndpointReport], used: Mapping[tuple[str, str], Sequence[Trial]]
 ) -> tuple[ProxyCost, ...]:
     """Pair each variant behind a proxy with its direct partner.
 
     Args:
         plan: the host's plan.
         endpoints: its rankings.
-        used: its trials that are not invalid, one a cell.
+        used: by variant and endpoint, its trials that are not invalid, one a cell.
     """
-    by_cell: dict[tuple[str, str], list[Trial]] = {}
-    for one in used:
-        by_cell.setdefault((one.variant, one.endpoint), []).append(one)
     return tuple(
         ProxyCost(
             variant,
             direct := _partner(plan, variant),
             tuple(
-                _cost(part, variant, direct, by_cell.get((variant.id, part.endpoint.name), []))
+                _cost(part, variant, direct, used.get((variant.id, part.endpoint.name), []))
                 for part in endpoints
             ),
             plan.order,

@@ -88,13 +88,13 @@ def rank_endpoint(
         plan: the host's plan, with the blocks that the run has.
         endpoint: one of the plan's.
         comparison: of the host.
-        used: its trials that are not invalid, one a cell, each with its marks.
+        used: its trials on it that are not invalid, one a cell, each with its marks.
     """
     own: dict[str, list[tuple[Trial, tuple[str, ...]]]] = {
         variant.id: [] for variant in plan.variants if variant.twin_of is None
     }
     for trial, marks in used:
-        if trial.endpoint == endpoint.name and trial.variant in own:
+        if trial.variant in own:
             own[trial.variant].append((trial, marks))
     beside = {name: _beside(trials) for name, trials in own.items()}
 

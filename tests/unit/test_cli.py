@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import factory
 import pytest
@@ -240,12 +241,7 @@ def test_pull_takes_no_variables_in_disguise(run, playbook, run_id):
 
 def call(arguments, cwd, **environment):
     return subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from collect.cli import main; sys.exit(main())",
-            *arguments,
-        ],
+        [sys.executable, "-m", "collect", *arguments],
         cwd=cwd,
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
@@ -263,7 +259,7 @@ def test_a_log_without_unicode_gets_plain_signs(checkout):
 
 
 def test_a_broken_pipe_is_quiet(checkout):
-    command = f"'{sys.executable}' -c 'import sys; from collect.cli import main; sys.exit(main())'"
+    command = f"'{sys.executable}' -m collect"
     done = subprocess.run(
         ["/bin/sh", "-c", f"{{ {command} report latest --raw; echo status $? >&2; }} | true"],
         cwd=checkout,
@@ -271,3 +267,25 @@ def test_a_broken_pipe_is_quiet(checkout):
         check=False,
     )
     assert done.stderr == b"status 0\n"
+
+
+def test_what_was_said_before_an_error_is_seen(checkout):
+    (checkout / "results/20260131-0200/report.html").mkdir()
+    formats = ["--format", "terminal", "--format", "html"]
+    done = call(["report", "latest", *formats], checkout)
+    assert done.returncode == 1
+    assert_one_line(done.stderr.decode(), "report.html")
+    assert done.stdout.decode() == call(["report", "latest"], checkout).stdout.decode()
+
+
+def test_a_full_disk_is_told(checkout):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "collect", "report", "latest"],
+            cwd=checkout,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert_one_line(done.stderr.decode(), "No space left on device")
