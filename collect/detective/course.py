@@ -136,9 +136,8 @@ def _sessions(
 def _block_s(
     trials: tuple[Trial, ...], start_s: NDArray[np.float64], end_s: NDArray[np.float64]
 ) -> float:
-    blocks = np.array([one.block for one in trials], dtype=np.int64)
-    spans = [
-        float(end_s[blocks == block].max() - start_s[blocks == block].min())
-        for block in np.unique(blocks)
-    ]
-    return float(np.median(spans)) if spans else 0.0
+    spans: dict[int, tuple[float, float]] = {}
+    for one, start, end in zip(trials, start_s.tolist(), end_s.tolist(), strict=True):
+        first, last = spans.get(one.block, (start, end))
+        spans[one.block] = min(first, start), max(last, end)
+    return float(np.median([last - first for first, last in spans.values()])) if spans else 0.0

@@ -276,10 +276,9 @@ def _calendar(course: Course, labels: _Labels, at: int) -> dict[int, int]:
 
 
 def _means(values: Floats, groups: Ints, chosen: Bools) -> dict[int, float]:
-    return {
-        int(group): float(values[chosen & (groups == group)].mean())
-        for group in np.unique(groups[chosen])
-    }
+    known, places = np.unique(groups[chosen], return_inverse=True)
+    means = np.bincount(places, weights=values[chosen]) / np.bincount(places)
+    return dict(zip(known.tolist(), means.tolist(), strict=True))
 
 
 def _exp(log: float, error: float, freedom: int) -> Interval:

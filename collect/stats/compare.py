@@ -285,7 +285,7 @@ def _closest(pairs: Sequence[PairDecision]) -> PairDecision | None:
 
 
 def _known(figures: Figures, name: str) -> list[float]:
-    values = (cells[name] for _, cells in sorted(figures.items()))
+    values = (cells[name] for cells in figures.values())
     return [x for x in values if x is not None and 0 < x < math.inf]
 
 
