@@ -27,8 +27,6 @@ JOURNAL_LINES = 100
 SERVING_UNIT = re.compile(r"serverbench-[a-z0-9-]+-(wsgi|asgi)(-[a-z0-9-]+)?\.(service|socket)")
 """The units of variants and of their proxies, whichever plan they come from: ids of variants begin
 with server and interface. The runner, a candidate and this machine's lab hosts are not such."""
-_FOR_THE_NEXT_BOOT = "--quiet", "--no-reload"
-"""What starts at boot is read at boot; to have systemd read it now takes a fifth of a second."""
 _UNSET = ("", "[not set]", "[no data]")
 _COUNTER_UNSET = str(2**64 - 1)
 
@@ -119,11 +117,11 @@ class Systemd:
 
     def enable(self, units: Sequence[str]) -> None:
         """Have the units start at boot; `ServerbenchError` when that fails."""
-        self._do("enable", *_FOR_THE_NEXT_BOOT, "--", *units)
+        self._do("enable", "--quiet", "--", *units)
 
     def disable(self, units: Sequence[str]) -> None:
         """Have the units not start at boot; `ServerbenchError` when that fails."""
-        self._do("disable", *_FOR_THE_NEXT_BOOT, "--", *units)
+        self._do("disable", "--quiet", "--", *units)
 
     def reload(self) -> None:
         """Read the unit files anew; `ServerbenchError` when that fails."""
