@@ -24,8 +24,8 @@ T = TypeVar("T")
 _WORTH_IT = 2_000
 """Trials from which on it gains more than a process takes to start."""
 _PIPE_BYTES = 2**20
-"""As much as anybody may ask for. In the usual 64 KiB the two wait for each other all the time,
-which was a fifth of what reading a long run took."""
+"""As much as whoever is not root may ask for, unless told otherwise. In the usual 64 KiB the two
+wait for each other all the time, which was a tenth of what reading a long run took."""
 
 
 def is_worth_it(trials: int) -> bool:
@@ -71,6 +71,16 @@ def beside(parts: Callable[[], Iterable[T]], *, apart: bool) -> Iterator[T]:
             fcntl.fcntl(receiver.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     sender.close()
     return _received(parts, receiver, process)
+
+
+def end_all() -> None:
+    """End what nobody has asked for any more, as when Ctrl-C comes before a first part is taken.
+
+    For a process that ends without Python's own clearing up, which would see to it.
+    """
+    if multiprocessing := sys.modules.get("multiprocessing"):
+        for process in multiprocessing.active_children():
+            process.kill()
 
 
 def _send(parts: Callable[[], Iterable[T]], receiver: Connection, sender: Connection) -> None:

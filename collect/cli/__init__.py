@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 # which something else used one: the threads spin while they wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from collect.beside import end_all
 from collect.cli.language import language_of
 from collect.cli.output import one_line
 from collect.cli.registry import build_parser
@@ -37,7 +38,8 @@ def command() -> NoReturn:
         with contextlib.suppress(AttributeError, OSError):
             stream.flush()
     # Python would give back the figures of a long run one by one, which takes it a second, before
-    # the system takes all there is at once.
+    # the system takes all there is at once. A profiler that writes at the end wants `main`.
+    end_all()
     os._exit(status)
 
 

@@ -289,3 +289,26 @@ def test_a_full_disk_is_told(checkout):
         )
     assert done.returncode == 1
     assert_one_line(done.stderr.decode(), "No space left on device")
+
+
+def test_ctrl_c_ends_what_goes_on_beside(checkout):
+    script = """
+import sys, time
+from collect import cli
+from collect.beside import beside
+from collect.cli import report
+
+def interrupted(run):
+    kept.append(beside(lambda: [time.sleep(120)], apart=True))
+    raise KeyboardInterrupt
+
+kept = []
+report.build_report = interrupted
+sys.argv = ["serverbench", "report", "latest"]
+cli.command()
+"""
+    # Whoever reads its output waits until the last of its processes has ended.
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=checkout, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
