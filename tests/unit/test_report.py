@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from collect.model import SCHEMA_VERSION, Decision, Endpoint, HostFigures, Outcome
 from collect.report import build_report, render_markdown, render_terminal, terminal, text
-from collect.report.charts import draw
+from collect.report.charts import charts_of, draw, svg
 from collect.store import HostFacts, HostRun, Run, StoredTrial, load_run
 from collect.twin import add_twin
 
@@ -593,3 +593,18 @@ def test_a_library_that_cannot_be_kept_is_made_all_the_same(tmp_path, monkeypatc
     monkeypatch.setattr(draw, "_BUILD", tmp_path / "build")
     monkeypatch.setattr(draw.vl_convert, "javascript_bundle", lambda *_a, **_k: "x")
     assert draw.javascript.__wrapped__() == "x"
+
+
+def test_no_decade_of_the_chart_stands_empty(report_of):
+    (host,) = report_of(mixed()).hosts
+    found = [chart for chart in charts_of(host) if chart.name.startswith("behind-")]
+    assert found
+    for chart in found:
+        points = chart.spec["data"]["values"]
+        low, high = min(one["low"] for one in points), max(one["high"] for one in points)
+        assert chart.spec["layer"][1]["encoding"]["x"]["scale"]["domain"] == [
+            pytest.approx(low * 0.9),
+            pytest.approx(high * 1.1),
+        ]
+        # Drawn at all, with the words of its axis.
+        assert "times slower than the best" in svg(chart)

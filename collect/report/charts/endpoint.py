@@ -55,6 +55,9 @@ _PERCENTILES = ("p50", "p75", "p90", "p99", "p999", "max")
 _SHOWN_PERCENTILES = {"p50": "50", "p75": "75", "p90": "90", "p99": "99", "p999": "99.9"}
 _SIZES = (N_("PSS idle"), N_("PSS peak"), N_("RSS peak"), N_("cgroup peak"))
 
+_CROWDED = 5
+"""Of a logarithmic axis the last over the first from which on 1, 2 and 5 are label enough."""
+
 
 def endpoint_charts(host: HostReport, part: EndpointReport) -> list[Chart]:
     """Return the charts of one endpoint."""
@@ -129,7 +132,15 @@ def _behind(host: HostReport, part: EndpointReport) -> list[Chart]:
     if len(points) < 2:  # noqa: PLR2004 - the best alone is behind nobody
         return []
     names = names_axis(host, rows)
-    x = {"type": "quantitative", "scale": {"type": "log"}, "title": _("times slower than the best")}
+    # To the nearest powers of ten a third of the chart would often be empty.
+    ends = [min(one["low"] for one in points) * 0.9, max(one["high"] for one in points) * 1.1]
+    x = {
+        "type": "quantitative",
+        "scale": {"type": "log", "domain": ends, "nice": False},
+        "title": _("times slower than the best"),
+    }
+    if ends[1] / ends[0] > _CROWDED:
+        x["axis"] = {"labelExpr": "test(/^[0.,]*[125][0,]*$/, datum.label) ? datum.label : ''"}
     spec = {
         "height": {"step": ROW_HEIGHT_PX},
         "data": {"values": points},
