@@ -29,7 +29,7 @@ def verdict(trial: Trial) -> Verdict:
 
 def verdict_of_figures(figures: Figures) -> Verdict:
     """Judge an output of wrk of which nothing else is known."""
-    return conclude((*_load_reasons(figures),))
+    return conclude(tuple(_load_reasons(figures)))
 
 
 def verdicts(trials: Sequence[Trial], chosen: slice = _ALL) -> tuple[Verdict, ...]:
