@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collect.beside import beside, can_be_apart
 from collect.cli.language import add_language
 from collect.cli.output import write, write_file
 from collect.cli.places import LATEST, find_run
@@ -25,7 +26,7 @@ from collect.store import load_run
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from collect.cli.registry import Commands
     from collect.report import Report
@@ -73,39 +74,50 @@ def run(options: argparse.Namespace) -> int:
         raise DataError(f"--output: takes one --format, and there are {', '.join(formats)}")
     report = build_report(load_run(find_run(options.run_name)))
     options.kept = report  # Until the process ends: see `collect.cli.command`.
-    pages = []
-    for one in formats:
-        path = options.output
-        # A page of a megabyte helps nobody in a terminal.
-        if path is None and one != "terminal" and (len(formats) > 1 or one == "html"):
-            path = report.folder / f"report.{_FILES[one]}"
-        content = _content(report, one, path, raw=options.raw)
-        if path is None:
-            write(content)
-            continue
-        write_file(path, content)
-        if one == "html":
-            pages.append(path)
+    paths = {one: _path(report, one, options.output, len(formats)) for one in formats}
+    page = paths.get("markdown")
+    charts = None if page is None else page.with_name(f"{page.stem}-charts")
+    drawing: Iterator[int] = iter(())
+    if charts is not None:
+        # Most of the time that a small report takes, and nothing else waits for them.
+        drawing = beside(lambda: [write_charts(report, charts)], apart=can_be_apart())
+    try:
+        for one, path in paths.items():
+            content = _content(report, one, charts, raw=options.raw, to_file=path is not None)
+            if path is None:
+                write(content)
+            else:
+                write_file(path, content)
+    except Exception:
+        # A reader who has seen enough, say: no page is left with half of its charts.
+        list(drawing)
+        raise
+    list(drawing)
     # Last, where it is seen.
-    for path in pages:
+    if path := paths.get("html"):
         write(f"{_shown(path)}: open it in a browser; it needs nothing else\n")
     return 0
 
 
-def _content(report: Report, one: str, path: Path | None, *, raw: bool) -> str:
-    if one == "markdown" and path is not None:
-        folder = path.with_name(f"{path.stem}-charts")
-        write_charts(report, folder)
-        return render_markdown(report, folder.name)
+def _path(report: Report, one: str, asked: Path | None, formats: int) -> Path | None:
+    """Return the file that a format becomes; None: it is shown."""
+    # A page of a megabyte helps nobody in a terminal.
+    if asked is None and one != "terminal" and (formats > 1 or one == "html"):
+        return report.folder / f"report.{_FILES[one]}"
+    return asked
+
+
+def _content(report: Report, one: str, charts: Path | None, *, raw: bool, to_file: bool) -> str:
+    if one == "markdown":
+        return render_markdown(report, None if charts is None else charts.name)
     if one != "terminal":
         render: dict[str, Callable[[Report], str]] = {
-            "markdown": render_markdown,
             "html": render_html,
             "json": render_json,
             "csv": render_csv,
         }
         return render[one](report)
-    if path is not None:
+    if to_file:
         return render_terminal(report, raw=raw)
     is_terminal = sys.stdout.isatty()
     return render_terminal(

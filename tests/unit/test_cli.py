@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -267,6 +268,35 @@ def test_a_broken_pipe_is_quiet(checkout):
         check=False,
     )
     assert done.stderr == b"status 0\n"
+
+
+def charts_of(folder):
+    return {path.name: path.read_bytes() for path in (folder / "report-charts").iterdir()}
+
+
+def test_charts_are_drawn_beside_as_they_are_here(run, checkout):
+    folder = checkout / "results/20260131-0200"
+    formats = [f"--format={one}" for one in ("markdown", "terminal", "html")]
+    assert run("report", "latest", *formats)[0] == 0
+    here = charts_of(folder)
+    page = (folder / "report.md").read_text("utf-8")
+    assert set(here) == set(re.findall(r"report-charts/([^)]+)", page))
+    shutil.rmtree(folder / "report-charts")
+    assert call(["report", "latest", *formats], checkout).returncode == 0
+    assert charts_of(folder) == here
+    # A reader who has seen enough leaves no page without its charts.
+    shutil.rmtree(folder / "report-charts")
+    command = f"'{sys.executable}' -m collect report latest {' '.join(formats)} | true"
+    subprocess.run(["/bin/sh", "-c", command], cwd=checkout, check=True)
+    assert charts_of(folder) == here
+
+
+def test_charts_that_cannot_be_written_are_told(checkout):
+    folder = checkout / "results/20260131-0200"
+    (folder / "report-charts").touch()
+    done = call(["report", "latest", "--format", "markdown", "--format", "terminal"], checkout)
+    assert done.returncode == 1
+    assert_one_line(done.stderr.decode(), str(folder.name), "report-charts", "File exists")
 
 
 def test_what_was_said_before_an_error_is_seen(checkout):
