@@ -5,6 +5,7 @@ import random
 import statistics
 
 import factory
+import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from collect.decide import (
     figures_of,
     look_at,
 )
-from collect.decide.look import CLIP
+from collect.decide.look import CLIP, LONE_BLOCKS
 from collect.decide.spending import crossing_probability, look_share
 from collect.decide.student import t_quantile, t_two_sided
 from collect.model import Variant
@@ -80,9 +81,60 @@ def test_looks_agree_with_pococks_table(looks, critical):
     assert crossing_probability(1, looks, level) == pytest.approx(0.05, abs=2e-4)
 
 
+def followed_by_gauss(first, last, level):
+    """The same probability by another rule, of so many points that their number does not matter."""
+    critical = scipy_stats.norm.isf(level / 2)
+    at, mass, before = np.zeros(1), np.ones(1), 0
+    for blocks in range(first, last + 1):
+        reach, variance = critical * math.sqrt(blocks), blocks - before
+        points, weights = np.polynomial.legendre.leggauss(int(60 + 4 * reach))
+        x = points * reach
+        moved = np.exp((x[:, None] - at) ** 2 / (-2 * variance)) @ mass
+        mass = moved * weights * reach / math.sqrt(2 * math.pi * variance)
+        at, before = x, blocks
+    return 1 - mass.sum()
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "pairs"), [(3, 10, 1), (3, 60, 66), (5, 100, 15), (5, 120, 15), (3, 150, 1)]
+)
+def test_looks_of_long_runs_agree_with_another_rule(first, last, pairs):
+    level = ALPHA / pairs / (last - first + 1)
+    found = crossing_probability(first, last, level)
+    assert found == pytest.approx(followed_by_gauss(first, last, level), rel=2e-3)
+
+
 def test_shares_of_looks_are_less_than_all_and_more_than_a_plain_division():
     assert look_share(10, 10, 0.01) == 1
     assert 1 / 8 < look_share(3, 10, 1e-4) < look_share(3, 10, 1e-3) < 1
+
+
+def test_more_looks_cost_more_however_many_blocks_are_planned():
+    planned = (10, 40, 120, 400, 999)
+    shares = [look_share(5, last, ALPHA / 15 / (last - 4)) for last in planned]
+    assert shares == sorted(shares, reverse=True)
+    looks = [share * (last - 4) for share, last in zip(shares, planned, strict=True)]
+    assert looks == sorted(looks)
+    assert looks[0] > 1
+    assert looks[-1] < 40
+
+
+@pytest.mark.parametrize("most", [120, 200, 999])
+def test_a_plan_of_many_blocks_tells_nothing_apart_that_is_the_same(most):
+    twins = {"f": "e"}
+    found = judge(noisy([100] * 6, 5, noise=0.08), gap=0.05, first=5, last=most, twins=twins)
+    assert {pair.state for pair in found.values()} == {"open"}
+    for pair in found.values():
+        assert 0.3 < pair.ratio_low < pair.ratio < pair.ratio_high < 3
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 8, 12])
+def test_two_servers_that_are_the_same_are_rarely_told_apart(count):
+    chance = random.Random(count)  # noqa: S311 - not a secret
+    runs = 3000
+    draws = ([chance.gauss(0, 0.1) for _ in range(count)] for _ in range(runs))
+    wrong = sum(look_at({("a", "b"): draw})["a", "b"].p_value() < ALPHA for draw in draws)
+    assert wrong / runs < 0.062
 
 
 def test_one_pair_without_a_stray_block_is_the_t_test():
@@ -96,7 +148,7 @@ def test_one_pair_without_a_stray_block_is_the_t_test():
 
 
 def test_a_block_throttled_between_two_trials_hides_nothing():
-    ratios = [0.05, 0.07, 0.02, 0.06, 0.03, 0.04, 0.055, math.log(0.6)]
+    ratios = [0.05, 0.07, 0.02, 0.06, 0.03, 0.04, 0.055, 0.045, 0.035, math.log(0.6)]
     look = look_at({("a", "b"): ratios})["a", "b"]
     assert look.estimate == pytest.approx(0.04, abs=0.01)
     assert look.p_value() < 0.01
@@ -104,7 +156,7 @@ def test_a_block_throttled_between_two_trials_hides_nothing():
 
 
 @given(
-    st.lists(st.floats(-2, 2), min_size=2, max_size=40),
+    st.lists(st.floats(-2, 2), min_size=LONE_BLOCKS, max_size=40),
     st.lists(st.floats(-0.02, 0.02), max_size=40),
 )
 def test_hubers_centre_is_the_one_of_the_textbook(strays, usual):
