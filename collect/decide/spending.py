@@ -58,7 +58,9 @@ def crossing_probability(first: int, last: int, level: float) -> float:
             near = range(
                 max(0, math.ceil((x - far) / step)), min(len(mass), int((x + far) / step) + 1)
             )
-            density = sum(mass[at] * math.exp((x - at * step) ** 2 / (-2 * variance)) for at in near)
+            density = sum(
+                mass[at] * math.exp((x - at * step) ** 2 / (-2 * variance)) for at in near
+            )
             for at in range(min(len(mass), int((far - x) / step) + 1)):
                 density += mass[at] * math.exp((x + at * step) ** 2 / (-2 * variance))
             simpson = 1 if index in {0, intervals} else 4 if index % 2 else 2

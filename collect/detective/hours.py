@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import combinations, pairwise
 from statistics import fmean, variance
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -75,10 +75,9 @@ class Hours:
     fastest: str
     slowest: str
     ratio: Interval | None
-    """Speed in the fastest window over the slowest; None where there is too little to say."""
+    """Speed in the fastest window over the slowest; None where one of them has a single day."""
     days: int
-    """What the interval rests on: days, or where one window has only one, blocks."""
-    replicate: Literal["day", "block"]
+    """What the interval rests on."""
     is_told: bool
     """Whether the two are told apart."""
     reversed: tuple[OrderPair, ...]
@@ -157,7 +156,7 @@ def compare_hours(
     means = [float(residual[labels.window == at].mean()) for at in range(count)]
     fastest, slowest = int(np.argmax(means)), int(np.argmin(means))
     names = _names(labels.spans)
-    ratio, replicates, kind = _ratio(course, residual, labels, fastest, slowest)
+    ratio, days = _ratio(course, residual, labels, fastest, slowest)
     own: list[list[Trial]] = [[] for _at in range(count)]
     for trial, at in zip(course.trials, labels.window.tolist(), strict=True):
         own[at].append(trial)
@@ -180,8 +179,7 @@ def compare_hours(
         fastest=names[fastest],
         slowest=names[slowest],
         ratio=ratio,
-        days=replicates,
-        replicate=kind,
+        days=days,
         is_told=ratio is not None and ratio.low > 1,
         reversed=reversed_,
         same=same,
@@ -234,36 +232,31 @@ def _day(moment_s: float, zone: tzinfo) -> int:
 
 def _ratio(
     course: Course, residual: Floats, labels: _Labels, fast: int, slow: int
-) -> tuple[Interval | None, int, Literal["day", "block"]]:
-    """Return the speed of one window over another's, with its interval and what it rests on.
+) -> tuple[Interval | None, int]:
+    """Return the speed of one window over another's, with its interval and the days it rests on.
 
-    A day gives one figure a window: trials of one session share what the host did then. Where a
-    window has a single day only blocks are left, and the interval does not know of other days.
+    A day gives one figure a window: trials of one session share what the host did then. Blocks of a
+    single day would look like a difference nearly always, since a host wanders from hour to hour.
     """
-    by_day = [_means(residual, labels.session, labels.window == at) for at in (fast, slow)]
-    if all(len(own) >= _TWO for own in by_day):
-        logs, replicate = by_day, "day"
-        days = [_calendar(course, labels, at) for at in (fast, slow)]
-        shared = sorted(set(days[0]) & set(days[1]))
-        if len(shared) > _TWO and all(len(set(own.values())) == len(own) for own in days):
-            # The same days on both sides: what a whole day did cancels.
-            apart = [by_day[0][days[0][day]] - by_day[1][days[1][day]] for day in shared]
-            error = math.sqrt(variance(apart) / len(apart))
-            return _exp(fmean(apart), error, len(apart) - 1), len(shared), "day"
-    else:
-        blocks = np.array([trial.block for trial in course.trials])
-        logs = [_means(residual, blocks, labels.window == at) for at in (fast, slow)]
-        replicate = "block"
+    logs = [_means(residual, labels.session, labels.window == at) for at in (fast, slow)]
     values = [list(own.values()) for own in logs]
-    kind: Literal["day", "block"] = "day" if replicate == "day" else "block"
-    if any(len(own) < _TWO for own in values):
-        return None, min(map(len, values)), kind
+    fewest = min(map(len, values))
+    if fewest < _TWO:
+        return None, fewest
+    windows = len(labels.spans)
+    days = [_calendar(course, labels, at) for at in (fast, slow)]
+    shared = sorted(set(days[0]) & set(days[1]))
+    if len(shared) > _TWO and all(len(set(own.values())) == len(own) for own in days):
+        # The same days on both sides: what a whole day did cancels.
+        apart = [logs[0][days[0][day]] - logs[1][days[1][day]] for day in shared]
+        error = math.sqrt(variance(apart) / len(apart))
+        return _exp(fmean(apart), error, len(apart) - 1, windows), len(shared)
     parts = [variance(own) / len(own) for own in values]
     error = math.sqrt(sum(parts))
     # Welch and Satterthwaite, for two groups that need not vary alike.
     below = sum(part**2 / (len(own) - 1) for part, own in zip(parts, values, strict=True))
     freedom = max(1, min(_MOST_FREEDOM, int(sum(parts) ** 2 / below) if below > 0 else 1))
-    return _exp(fmean(values[0]) - fmean(values[1]), error, freedom), min(map(len, values)), kind
+    return _exp(fmean(values[0]) - fmean(values[1]), error, freedom, windows), fewest
 
 
 def _calendar(course: Course, labels: _Labels, at: int) -> dict[int, int]:
@@ -281,8 +274,9 @@ def _means(values: Floats, groups: Ints, chosen: Bools) -> dict[int, float]:
     return dict(zip(known.tolist(), means.tolist(), strict=True))
 
 
-def _exp(log: float, error: float, freedom: int) -> Interval:
-    half = t_quantile(ALPHA, freedom) * error
+def _exp(log: float, error: float, freedom: int, windows: int) -> Interval:
+    # The fastest and the slowest were picked out of them all: Bonferroni over the pairs there are.
+    half = t_quantile(ALPHA / math.comb(windows, 2), freedom) * error
     low, ratio, high = (math.exp(max(-700.0, min(700.0, log + x))) for x in (-half, 0.0, half))
     return Interval(ratio, low, high)
 

@@ -96,9 +96,18 @@ class SloRow:
 
     variant: str
     limit_p99_ms: float
-    found: Carried
-    capacity_rps: float
+    found: Carried | None
+    """None where the server failed in half of the searches: the rest would be its good ones."""
+    capacity_rps: float | None
     """The median of what its searches set out from."""
+    searches: int
+    failed: int
+    """Searches in which the server failed, which have no figure."""
+
+    @property
+    def rate_rps(self) -> float:
+        """What it carries; 0 where that is not known."""
+        return 0.0 if self.found is None else self.found.rate_rps
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +178,10 @@ def _endpoint(plan: Plan, name: str, legs: Sequence[Trial]) -> EndpointRates | N
             _row(variant, [leg for leg in mine if leg.share == share], share) for share in shares
         ]
         common.append(_row(variant, [leg for leg in mine if leg.leg == "common"], None))
-        slo.append(_slo(variant, mine))
+        slo.append(_slo(plan, variant, [leg for leg in mine if leg.leg == "slo"]))
     known_own = tuple(row for row in own if row)
     known_common = sorted((row for row in common if row), key=_by_p99)
-    known_slo = sorted((row for row in slo if row), key=lambda row: -row.found.rate_rps)
+    known_slo = sorted((row for row in slo if row), key=lambda row: -row.rate_rps)
     if not known_own and not known_common and not known_slo:
         return None
     said = [
@@ -238,13 +247,21 @@ def _half(logs: Sequence[float], alpha: float) -> float:
     return t_quantile(alpha, len(logs) - 1) * error
 
 
-def _slo(variant: Variant, legs: Sequence[Trial]) -> SloRow | None:
+def _slo(plan: Plan, variant: Variant, legs: Sequence[Trial]) -> SloRow | None:
     searches = [leg.search for leg in legs if leg.search is not None and leg.outcome.status == "ok"]
-    found = carried(searches)
-    if found is None:
+    failed = sum(leg.outcome.status != "ok" for leg in legs)
+    limit_ms = None if plan.rates is None else plan.rates.slo_p99_ms
+    if limit_ms is None or not (searches or failed):
         return None
-    capacity = statistics.median(search.capacity_rps for search in searches)
-    return SloRow(variant.id, searches[0].limit_p99_ms, found, capacity)
+    is_carried = failed < (len(searches) + failed) * _HALF
+    return SloRow(
+        variant=variant.id,
+        limit_p99_ms=limit_ms,
+        found=carried(searches) if is_carried else None,
+        capacity_rps=_median(search.capacity_rps for search in searches),
+        searches=len(searches) + failed,
+        failed=failed,
+    )
 
 
 def _by_p99(row: RateRow) -> tuple[bool, float]:
@@ -336,7 +353,13 @@ def _p99_said(row: RateRow) -> str:
 
 def _slo_said(row: SloRow, endpoint: str) -> str:
     found = row.found
-    if found.end == "above":
+    failed = _("It failed in {failed} of {searches} searches, which the figure leaves out.")
+    if found is None:
+        words = _(
+            "{variant} failed in {failed} of {searches} searches on {endpoint}: nobody can say "
+            "what it carries with p99 up to {limit} ms."
+        )
+    elif found.end == "above":
         words = _(
             "{variant} carries more than {rate} req/s on {endpoint} with p99 up to {limit} ms."
         )
@@ -354,13 +377,17 @@ def _slo_said(row: SloRow, endpoint: str) -> str:
             "{variant} carries {rate} req/s [{low}, {high}] on {endpoint} with p99 up to {limit} "
             "ms."
         )
+    if found is not None and row.failed:
+        words = sentences(words, failed)
     return words.format(
         variant=text.one_line(row.variant),
-        rate=text.figure(found.rate_rps),
-        low=text.figure(found.low_rps),
-        high=text.figure(found.high_rps),
+        rate=text.figure(row.rate_rps),
+        low=text.figure(None if found is None else found.low_rps),
+        high=text.figure(None if found is None else found.high_rps),
         endpoint=text.one_line(endpoint),
         limit=text.figure(row.limit_p99_ms),
+        failed=row.failed,
+        searches=row.searches,
     )
 
 
@@ -397,6 +424,11 @@ def _cells(row: RateRow) -> Cells:
 
 def _slo_cells(row: SloRow) -> Cells:
     found = row.found
+    blocks = str(row.searches)
+    if row.failed:
+        blocks = _("{failed} of {searches} failed").format(failed=row.failed, searches=row.searches)
+    if found is None:
+        return (text.one_line(row.variant), text.UNKNOWN, "", "", blocks)
     rate = text.figure(found.rate_rps)
     if found.end == "above":
         rate = _("more than {rate}").format(rate=rate)
@@ -406,4 +438,4 @@ def _slo_cells(row: SloRow) -> Cells:
     if found.low_rps is not None and found.high_rps is not None:
         interval = f"[{text.figure(found.low_rps)}, {text.figure(found.high_rps)}]"
     share = text.percent(found.rate_rps / row.capacity_rps) if row.capacity_rps else text.UNKNOWN
-    return (text.one_line(row.variant), rate, interval, share, str(found.blocks))
+    return (text.one_line(row.variant), rate, interval, share, blocks)

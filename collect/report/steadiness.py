@@ -361,10 +361,6 @@ def _seen(signs: Signs, *, only_what_shows: bool) -> list[str]:
 def _hours(hours: Hours) -> str:
     """Say which time of day was faster, and what to do about it."""
     parts = [_speeds(hours)]
-    if hours.ratio is not None and hours.replicate == "block":
-        parts.append(
-            _("That interval rests on blocks of a single day, and knows nothing of other days.")
-        )
     if hours.reversed:
         parts += [
             _reversed(hours.reversed),
@@ -386,17 +382,17 @@ def _speeds(hours: Hours) -> str:
     """Compare the fastest window with the slowest, in one sentence."""
     by_name = {window.name: window for window in hours.windows}
     fast, slow = by_name[hours.fastest], by_name[hours.slowest]
-    if hours.ratio is None:
-        return _(
-            "{fastest} ({zone}) looked faster than {slowest}, but one block of each is no "
-            "comparison."
-        ).format(fastest=hours.fastest, slowest=hours.slowest, zone=hours.zone)
     steal = ""
     if fast.steal is not None and slow.steal is not None:
         steal = _("; steal {slow} against {fast}").format(
             slow=text.percent(slow.steal), fast=text.percent(fast.steal)
         )
-    if hours.is_told:
+    if hours.ratio is None:
+        said_ = _(
+            "{fastest} ({zone}) looked faster than {slowest}{steal}, but a host wanders from hour "
+            "to hour: one day of each is no comparison."
+        )
+    elif hours.is_told:
         said_ = _("{fastest} ({zone}) was {ratio} as fast as {slowest}{steal}.")
     else:
         said_ = _(
@@ -406,7 +402,7 @@ def _speeds(hours: Hours) -> str:
     return said_.format(
         fastest=hours.fastest,
         slowest=hours.slowest,
-        ratio=text.interval(hours.ratio),
+        ratio="" if hours.ratio is None else text.interval(hours.ratio),
         zone=hours.zone,
         steal=steal,
     )

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 SHARE = 0.01
 """Of the requests that may take longer than the limit: its 99th percentile."""
-_CAP = 0.03
-"""What lies far above says no more than that it is above: an overloaded step has half its requests
-over the limit, and would outweigh all others where it is pooled with them."""
+_MISSED = 0.03
+"""Counts as the share of a step whose rate was not kept: over the limit, however late its requests
+were. Steps that kept their rate count in full, a rare bad one too, or the rest would be the good
+ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +91,5 @@ def _crossing(
 def _share(step: SearchStep) -> float:
     """Return the step's share over the limit; a rate that was not kept is over it for sure."""
     if step.is_missed or not step.requests:
-        return _CAP
-    return min(step.over / step.requests, _CAP)
+        return _MISSED
+    return step.over / step.requests

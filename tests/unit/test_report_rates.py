@@ -161,6 +161,32 @@ def test_an_end_that_was_hit_is_said(over, words):
     assert all(row.found.low_rps is None for row in part.slo)
 
 
+@pytest.mark.parametrize("failed", [1, 2, 3, 5])
+def test_searches_in_which_the_server_died_are_not_left_out_in_silence(tmp_path, failed):
+    plan, trials = make(blocks=5)
+    died = Outcome("server_died", "main process 10 was replaced by 20")
+    spoilt = [
+        replace(one, outcome=died, rate=None, search=None)
+        if one.leg == "slo" and one.variant == "granian-wsgi" and one.block <= failed
+        else one
+        for one in trials
+    ]
+    (host,) = build_report(load_run(factory.write_host(tmp_path, plan, spoilt))).hosts
+    (row,) = (row for row in host.rates[0].slo if row.variant == "granian-wsgi")
+    (said,) = (one for one in host.rates[0].said if one.startswith("granian-wsgi"))
+    cells = next(row for row in tables(host.rates[0])[-1].rows if row[0] == "granian-wsgi")
+    assert f"{failed} of 5 searches" in said
+    assert cells[-1] == f"{failed} of 5 failed"
+    if failed < 3:
+        assert said.startswith("granian-wsgi carries ")
+        assert row.found.blocks == 5 - failed
+    else:
+        assert (row.found, row.rate_rps) == (None, 0)
+        assert "nobody can say what it carries" in said
+        assert host.rates[0].slo[-1] is row
+        assert json.loads(render_json(build_report(load_run(tmp_path / plan.run_id))))
+
+
 def test_a_block_that_missed_the_rate_is_later_than_all_others():
     plan, trials = make(Rates((0.5,)), blocks=5)
     own = [one for one in legs(trials) if one.endpoint == "health"]

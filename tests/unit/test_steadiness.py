@@ -51,7 +51,6 @@ HOURS = Hours(
     slowest="15:00",
     ratio=Interval(1.6, 1.4, 1.9),
     days=5,
-    replicate="day",
     is_told=True,
     reversed=(),
     same=15,
@@ -222,8 +221,7 @@ def test_the_advice_on_hours_is_one_sentence():
     [
         ({"undecided": 3, "same": 12}, "no pair changes places; 12 of 15 pairs are told apart"),
         ({"is_told": False}, "No time of day is told apart: 04:00 (Asia/Shanghai) was 1.60x"),
-        ({"replicate": "block"}, "rests on blocks of a single day"),
-        ({"ratio": None, "is_told": False}, "one block of each is no comparison"),
+        ({"ratio": None, "is_told": False}, "one day of each is no comparison"),
         (
             {"reversed": (OrderPair("health", "uwsgi-wsgi", "granian-wsgi", "04:00", "15:00"),)},
             (
