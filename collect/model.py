@@ -47,6 +47,13 @@ OutcomeStatus = Literal[
 
 
 _Number = TypeVar("_Number", int, float)
+_BEYOND = {
+    "mean": 1.0, "stdev": 1.0, "p50": 0.5, "p75": 0.25, "p90": 0.1, "p99": 0.01, "p999": 0.001,
+    "max": 0.0,
+}  # fmt: skip
+"""Of a latency's figures the share of answers that come after it; none after a mean."""
+_MOST_LEFT_OUT = 0.05
+"""Of the answers: with more, what is called the 90th percentile is below the 85th."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,6 +529,27 @@ class Trial:
         """CPU time while load ran, the proxy's included; None where a part of it is unknown."""
         own = self.cpu.server_s if self.cpu else None
         return self._whole(own, self.proxy_figures.cpu_s if self.proxy_figures else None)
+
+    @property
+    def whole_latency_ms(self) -> Latency | None:
+        """The latency, with the answers that wrk left out as later than its time-out.
+
+        A percentile that falls on one of those is the time-out, the least that they took. Where
+        they are more than one in twenty, the other figures say too little of all, and are None.
+        """
+        if self.wrk is None or self.wrk.errors.timeout <= 0:
+            return None if self.wrk is None else self.wrk.latency_ms
+        kept, late = self.wrk.latency_ms, self.wrk.errors.timeout
+        left_out = late / max(self.wrk.requests, late)
+        found = {
+            name: self.load.timeout_s * 1000
+            if left_out > beyond
+            else getattr(kept, name)
+            if left_out <= _MOST_LEFT_OUT
+            else None
+            for name, beyond in _BEYOND.items()
+        }
+        return Latency(**found)
 
     def _whole(self, own: _Number | None, beside: _Number | None) -> _Number | None:
         if self.proxy == "none":

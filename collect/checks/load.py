@@ -131,13 +131,14 @@ def check_status(figures: Figures) -> Reason | None:
 def check_timeouts(figures: Figures) -> Reason | None:
     """Answers that came too late: counted as requests, left out of the latency.
 
-    wrk notices only when the answer comes (`response_complete`); a request that is never answered
-    counts nowhere, and only Little's law shows it.
+    Never invalid: req/s is right, and a server near its limit would keep only the blocks in which
+    it was fast. `Trial.whole_latency_ms` makes up for what the latency lacks. wrk notices only when
+    the answer comes (`response_complete`); a request that is never answered counts nowhere, and
+    only Little's law shows it.
     """
     late = figures.timeouts
     if not late:
         return None
-    requests = max(figures.requests or 0, late)
     if figures.timeout_s is None:
         seen = _(
             "{late} requests took longer than wrk's time-out; wrk left them out of its latency."
@@ -146,7 +147,7 @@ def check_timeouts(figures: Figures) -> Reason | None:
         seen = _("{late} requests took longer than {limit} s; wrk left them out of its latency.")
     return Reason(
         "timeouts",
-        severity(invalid=late > requests * at.TIMEOUT_RATIO_INVALID),
+        "suspect",
         seen.format(late=f"{late:,}", limit=f"{figures.timeout_s or 0:g}"),
         _("Raise the time-out (bench_load.timeout_s, wrk --timeout) or lower the connections."),
     )

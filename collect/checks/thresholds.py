@@ -11,9 +11,6 @@ from __future__ import annotations
 
 STATUS_RATIO_INVALID = 0.01
 """Answers with a status above 399. Error pages are cheap: one in a hundred already flatters."""
-TIMEOUT_RATIO_INVALID = 0.05
-"""wrk leaves answers later than its time-out out of its latency (`stats_record` refuses them):
-above one in twenty its 95th percentile is gone. Below, mean and p99 are still too good: suspect."""
 LITTLE_SUSPECT = 1.25
 """Connections / (req/s) over mean latency. FACTS: healthy runs 0.98-1.02; two digits of rounding,
 the 0.1 s that wrk needs to stop and a start-up pause stay below 1.1."""

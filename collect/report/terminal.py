@@ -429,14 +429,14 @@ def _trials_table(lines: Iterable[TrialLine]) -> Table:
 
 def _trial_cells(line: TrialLine) -> list[Text]:
     trial = line.trial
-    wrk = trial.wrk
+    wrk, latency = trial.wrk, trial.whole_latency_ms
     total = wrk.errors.total if wrk else None
     return [
         Text(text.one_line(trial.trial_id)),
         Text(words.status(line), style=_VERDICT_STYLES[line.verdict.status]),
         Text(text.figure(wrk.rps if wrk else None)),
-        Text(text.figure(wrk.latency_ms.mean if wrk else None)),
-        Text(text.figure(wrk.latency_ms.p99 if wrk else None)),
+        Text(text.figure(latency.mean if latency else None)),
+        Text(text.figure(latency.p99 if latency else None)),
         Text(text.figure(text.mebibytes(trial.whole_pss_peak_bytes))),
         Text(text.compact(total)),
         Text(words.LEFT_OUT_MARK if line.verdict.status == "invalid" else "".join(line.marks)),

@@ -52,7 +52,8 @@ def _rps(trial: Trial) -> float | None:
 
 
 def _p99_ms(trial: Trial) -> float | None:
-    return None if trial.wrk is None else trial.wrk.latency_ms.p99
+    latency = trial.whole_latency_ms
+    return None if latency is None else latency.p99
 
 
 def _pss_peak_bytes(trial: Trial) -> float | None:

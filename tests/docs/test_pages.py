@@ -89,7 +89,7 @@ def percent(share):
 BOUNDS = {
     "connections_lost": ("any", percent(at.LOST_CONNECTIONS_INVALID)),
     "error_status": ("any", percent(at.STATUS_RATIO_INVALID)),
-    "timeouts": ("any", percent(at.TIMEOUT_RATIO_INVALID)),
+    "timeouts": ("any", ""),
     "broken_connections": (percent(at.BROKEN_RATIO_SUSPECT), percent(at.CLOSED_RATIO_MAX)),
     "closed_connections": (f"{percent(at.CLOSED_RATIO)} to {percent(at.CLOSED_RATIO_MAX)}", ""),
     "little": (f"{at.LITTLE_SUSPECT:g}", f"{at.LITTLE_INVALID:g}"),

@@ -79,7 +79,7 @@ CASES = [
     ("few error answers", with_errors(0, 0, 0, 0, 5), "suspect", ["error_status"]),
     ("error answers", with_errors(0, 0, 0, 0, REQUESTS // 50), "invalid", ["error_status"]),
     ("few time-outs", with_errors(0, 0, 0, 5, 0), "suspect", ["timeouts"]),
-    ("time-outs", with_errors(0, 0, 0, REQUESTS // 10, 0), "invalid", ["timeouts"]),
+    ("time-outs", with_errors(0, 0, 0, REQUESTS // 10, 0), "suspect", ["timeouts"]),
     ("a lost connection", with_errors(1, 0, 0, 0, 0), "suspect", ["connections_lost"]),
     ("lost connections", with_errors(150, 0, 0, 0, 0), "invalid", ["connections_lost"]),
     ("refused", with_errors(0, 200, 27885, 0, 0), "invalid", ["connections_refused"]),

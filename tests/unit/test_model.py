@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import factory
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from collect.decode import decode, encode
 from collect.errors import DataError
-from collect.model import Load, Plan, Trial, dumps, load_plan, load_trial
+from collect.model import Latency, Load, Plan, Trial, dumps, load_plan, load_trial
 
 
 def test_a_plan_and_a_trial_survive_the_way_to_a_file_and_back(tmp_path):
@@ -20,6 +21,29 @@ def test_a_plan_and_a_trial_survive_the_way_to_a_file_and_back(tmp_path):
     for one in (factory.trial(), factory.failed(plan, plan.trials[0])):
         path.write_text(dumps(one), encoding="utf-8")
         assert load_trial(path) == one
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "p50", "p90", "p99", "highest"),
+    [
+        (0, 1.0, 2.0, 3.0, 4.0),
+        (5, 1.0, 2.0, 3.0, 10_000),
+        (40, 1.0, 2.0, 10_000, 10_000),
+        (80, None, None, 10_000, 10_000),
+        (200, None, 10_000, 10_000, 10_000),
+        (1000, 10_000, 10_000, 10_000, 10_000),
+    ],
+)
+def test_a_percentile_among_what_wrk_left_out_is_the_time_out(timeouts, p50, p90, p99, highest):
+    plan = factory.plan(load=Load(timeout_s=10.0))
+    one = factory.trial(plan.trials[0], plan)
+    latency = Latency(1.5, 0.5, 1.0, 1.5, 2.0, 3.0, 3.5, 4.0)
+    errors = replace(one.wrk.errors, timeout=timeouts)
+    wrk = replace(one.wrk, requests=1000, latency_ms=latency, errors=errors)
+    found = replace(one, wrk=wrk).whole_latency_ms
+    assert (found.p50, found.p90, found.p99, found.max) == (p50, p90, p99, highest)
+    assert (found.mean is None) == (timeouts > 50)
+    assert replace(one, wrk=None).whole_latency_ms is None
 
 
 def test_a_plan_finds_its_parts_and_names_what_it_has_not():

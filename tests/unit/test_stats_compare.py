@@ -56,6 +56,33 @@ def tiers(ranking):
     return {row.variant: row.tier for row in ranking.rows}
 
 
+@pytest.mark.parametrize("left_out", [0.02, 0.04, 0.2])
+def test_answers_that_wrk_left_out_are_later_than_all_others(left_out):
+    # Its p99 looks shorter than the other's, since what took longer than the time-out is gone.
+    found = []
+    for trial, judgement in judged(plan_of()):
+        latency, errors = replace(trial.wrk.latency_ms, p99=5000.0), trial.wrk.errors
+        if trial.variant == "granian-wsgi":
+            latency = replace(latency, p99=3500.0)
+            errors = replace(errors, timeout=round(trial.wrk.requests * left_out))
+        wrk = replace(trial.wrk, latency_ms=latency, errors=errors)
+        found.append((replace(trial, wrk=wrk), judgement))
+    (ranked,) = [r for r in compare(plan_of(), found).rankings if r.metric == "p99_ms"]
+    (row,) = [row for row in ranked.rows if row.variant == "granian-wsgi"]
+    assert row.tier == max(row.tier for row in ranked.rows) > 1
+    assert row.figure.median == 10_000
+
+
+def test_a_server_near_the_time_out_keeps_its_slow_blocks():
+    late = [
+        (replace(trial, wrk=replace(trial.wrk, errors=replace(trial.wrk.errors, timeout=count))))
+        for (trial, _), count in zip(
+            judged(plan_of()), itertools.cycle([0, 700, 1500]), strict=False
+        )
+    ]
+    assert {verdict(trial).status for trial in late} == {"valid", "suspect"}
+
+
 def test_every_metric_is_ranked_the_right_way_round():
     plan = plan_of()
     comparison = compare(plan, judged(plan))

@@ -319,7 +319,7 @@ def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
     points = []
     for row in part.rps.rows:
         trials = host.used.get((row.variant.id, part.endpoint.name), ())
-        found = [trial.wrk.latency_ms for trial in trials if trial.wrk]
+        found = [latency for trial in trials if (latency := trial.whole_latency_ms)]
         for name in _PERCENTILES:
             value = median(getattr(latency, name) for latency in found)
             if value:

@@ -89,7 +89,7 @@ def _details(line: TrialLine, raw: str, texts: Texts) -> list[Any]:
 
 def _row(line: TrialLine) -> TrialRow:
     trial = line.trial
-    wrk, cpu = trial.wrk, trial.cpu
+    wrk, latency, cpu = trial.wrk, trial.whole_latency_ms, trial.cpu
     cpu_s = trial.whole_cpu_s
     errors = wrk.errors.total if wrk else None
     steal = cpu.steal_ratio if cpu else None
@@ -100,8 +100,8 @@ def _row(line: TrialLine) -> TrialRow:
             _figure(trial.block, text.count(trial.block)),
             Cell(words.status(line), None),
             _figure(wrk.rps if wrk else None),
-            _figure(wrk.latency_ms.mean if wrk else None),
-            _figure(wrk.latency_ms.p99 if wrk else None),
+            _figure(latency.mean if latency else None),
+            _figure(latency.p99 if latency else None),
             _figure(text.mebibytes(trial.whole_pss_peak_bytes)),
             _figure(cpu_s / wrk.requests * 1000 if cpu_s and wrk and wrk.requests else None),
             _figure(None if steal is None else steal * 100),
