@@ -512,7 +512,13 @@ class Trial:
 
     @property
     def whole_pss_idle_bytes(self) -> int | None:
-        """Memory before any load, the proxy's included; None where a part of it is unknown."""
+        """Memory before any load, the proxy's included; None where a part of it is unknown.
+
+        The first trial after a start knows it. What an older runner noted in later ones, too, is
+        what the load before them had left.
+        """
+        if self.service is None or self.service.ready_s is None:
+            return None
         own = self.memory.pss_idle_bytes if self.memory else None
         beside = self.proxy_figures.pss_idle_bytes if self.proxy_figures else None
         return self._whole(own, beside)

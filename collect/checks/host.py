@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 HELPERS = ("redis-server", "postgres", "mysqld", "mariadbd", "memcached")
 """Databases that the app itself asks: their CPU time is part of what is measured."""
-KERNEL_THREADS = ("ksoftirqd/", "kworker/")
-"""They do the network's work for the load, whoever it is accounted to."""
+KERNEL_THREADS = ("ksoftirqd", "kworker")
+"""As `collect.runner.others` names them, for all cores together. They do the network's work for the
+load, whoever it is accounted to."""
+
+ENDED = " (ended)"
+"""Follows the name of the parent of processes that ended meanwhile."""
 
 _OUTCOMES = {
     "start_failed": N_("start failed"),
@@ -127,7 +131,8 @@ def check_others(trial: Trial) -> Reason | None:
     foreign = {
         name: spent_s
         for name, spent_s in cpu.others.items()
-        if name not in HELPERS and not name.startswith(KERNEL_THREADS)
+        # A database's process for each connection ends with it.
+        if name.removesuffix(ENDED) not in HELPERS and not name.startswith(KERNEL_THREADS)
     }
     share = _share_of_host(trial, sum(foreign.values()))
     if share is None or share <= at.OTHERS_RATIO_SUSPECT:

@@ -18,7 +18,7 @@ from collect.report.course import Line, course
 from collect.report.ladder import Ladder, is_below_the_app, ladders
 from collect.report.next_steps import Findings, next_steps
 from collect.report.proxies import ProxyCost, lonely, proxy_costs
-from collect.report.ranking import EndpointReport, rank_endpoint
+from collect.report.ranking import EndpointReport, idle_of, rank_endpoint
 from collect.report.rates import EndpointRates, rates_of
 from collect.report.settings import Settings, settings_of
 from collect.report.steadiness import headline
@@ -181,8 +181,9 @@ def _host(run: Run, host: HostRun) -> HostReport:
         by_endpoint.setdefault(trial.endpoint, []).append((trial, marks))
     # A run that ended early has fewer blocks than were planned, and is none the worse for it.
     plan = replace(host.plan, blocks=host.blocks)
+    idle_bytes = idle_of(trial for trial, _ in used)
     endpoints = tuple(
-        rank_endpoint(plan, endpoint, comparison, by_endpoint.get(endpoint.name, ()))
+        rank_endpoint(plan, endpoint, comparison, by_endpoint.get(endpoint.name, ()), idle_bytes)
         for endpoint in plan.endpoints
     )
     of_the_app = [part for part in endpoints if not is_below_the_app(part.endpoint)]

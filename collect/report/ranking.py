@@ -11,7 +11,7 @@ from collect.lang import N_, _
 from collect.stats import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from collect.model import Endpoint, Plan, Trial, Variant
     from collect.stats import Comparison, Metric, Ranked, Ranking
@@ -60,7 +60,6 @@ class _Beside:
     """What the trials of a variant say beside the metrics, the same in every table."""
 
     trials: int
-    idle_bytes: float | None
     errors: int | None
     marks: tuple[str, ...]
 
@@ -81,6 +80,7 @@ def rank_endpoint(
     endpoint: Endpoint,
     comparison: Comparison,
     used: Sequence[tuple[Trial, tuple[str, ...]]],
+    idle_bytes: Mapping[str, float | None],
 ) -> EndpointReport:
     """Put the rankings of an endpoint into rows.
 
@@ -89,6 +89,7 @@ def rank_endpoint(
         endpoint: one of the plan's.
         comparison: of the host.
         used: its trials on it that are not invalid, one a cell, each with its marks.
+        idle_bytes: of each variant, whatever endpoint came first after its starts.
     """
     own: dict[str, list[tuple[Trial, tuple[str, ...]]]] = {
         variant.id: [] for variant in plan.variants if variant.twin_of is None
@@ -100,7 +101,7 @@ def rank_endpoint(
 
     def table(metric: Metric) -> Table:
         ranking = comparison.ranking(endpoint.name, metric)
-        return Table(ranking, tuple(_rows(plan, ranking, beside)))
+        return Table(ranking, tuple(_rows(plan, ranking, beside, idle_bytes)))
 
     return EndpointReport(
         endpoint,
@@ -119,7 +120,12 @@ def behind(row: Ranked, ranking: Ranking) -> Interval | None:
     return Interval(1 / found.ratio, 1 / found.high, 1 / found.low)
 
 
-def _rows(plan: Plan, ranking: Ranking, own: Mapping[str, _Beside]) -> list[Row]:
+def _rows(
+    plan: Plan,
+    ranking: Ranking,
+    own: Mapping[str, _Beside],
+    idle_bytes: Mapping[str, float | None],
+) -> list[Row]:
     sizes = Counter(ranked.tier for ranked in ranking.rows)
     found = {ranked.variant: ranked for ranked in ranking.rows}
     names = [*found, *(name for name in own if name not in found)]
@@ -136,7 +142,7 @@ def _rows(plan: Plan, ranking: Ranking, own: Mapping[str, _Beside]) -> list[Row]
                 is_first=tier is not None and ranked is not None and ranked.position == 1,
                 median=ranked.figure.median if ranked else None,
                 behind=behind(ranked, ranking) if ranked else None,
-                idle_bytes=beside.idle_bytes,
+                idle_bytes=idle_bytes.get(name),
                 errors=beside.errors,
                 used=ranked.figure.count if ranked else 0,
                 planned=plan.blocks,
@@ -150,13 +156,16 @@ def _rows(plan: Plan, ranking: Ranking, own: Mapping[str, _Beside]) -> list[Row]
 def _beside(marked: Sequence[tuple[Trial, tuple[str, ...]]]) -> _Beside:
     trials = [trial for trial, _ in marked]
     marks = tuple(sorted({mark for _, marks in marked for mark in marks}))
-    return _Beside(len(trials), _median(trials), _errors(trials), marks)
+    return _Beside(len(trials), _errors(trials), marks)
 
 
-def _median(trials: Sequence[Trial]) -> float | None:
-    idle = [trial.whole_pss_idle_bytes for trial in trials]
-    known = [size for size in idle if size is not None]
-    return statistics.median(known) if known else None
+def idle_of(trials: Iterable[Trial]) -> dict[str, float | None]:
+    """Return the median of each variant's memory before any load, over its starts; in bytes."""
+    found: dict[str, list[int]] = {}
+    for trial in trials:
+        if (size := trial.whole_pss_idle_bytes) is not None:
+            found.setdefault(trial.variant, []).append(size)
+    return {name: statistics.median(sizes) for name, sizes in found.items()}
 
 
 def _errors(trials: Sequence[Trial]) -> int | None:

@@ -154,7 +154,7 @@ def _put_back(options: argparse.Namespace) -> int:
         if options.unit and not services.is_shutting_down():
             services.disable([options.unit])
         plan = load_plan(options.run_dir / "plan.json")
-        restore = restore_of(plan, services, options.run_dir)
+        restore = restore_of(plan, services, SystemClock(), options.run_dir)
         if restore.is_needed():
             # Never beside another runner or a deployment: it would stop what they work with.
             lock = HostLock(options.lock_file, f"run {plan.run_id}", iso(time.time()))

@@ -156,5 +156,6 @@ def _excerpt(body: bytes) -> str:
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    # Half of a surrogate pair is fine in JSON, and in no file.
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"

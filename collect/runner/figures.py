@@ -26,14 +26,21 @@ def memory_figures(
     idle: Memory | None,
     samples: Sequence[Sample],
     duration_s: float,
+    interval_s: float,
     before: Counters,
     after: Counters,
 ) -> MemoryFigures:
-    """Sum up the memory samples; a sample without PSS (no process left) does not count."""
+    """Sum up the memory samples; a sample without PSS (no process left) does not count.
+
+    What two samples cover of the time between them is two intervals at most: in a longer gap the
+    peak may lie where nobody looked.
+    """
     measured = [sample for sample in samples if sample.pss_bytes is not None]
     coverage = None
     if measured and duration_s > 0:
-        coverage = round(min(1.0, (measured[-1].t_s - measured[0].t_s) / duration_s), 4)
+        gaps = (later.t_s - earlier.t_s for earlier, later in pairwise(measured))
+        covered_s = sum(min(gap, 2 * interval_s) for gap in gaps)
+        coverage = round(min(1.0, covered_s / duration_s), 4)
     return MemoryFigures(
         pss_idle_bytes=None if idle is None else idle.pss_bytes,
         pss_peak_bytes=_peak(sample.pss_bytes for sample in samples),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collect.model import Plan, PlannedTrial, Trial, Window
     from collect.runner.judge import Judge
     from collect.runner.progress import ProgressFile
-    from collect.runner.seams import Services
+    from collect.runner.seams import Clock, Services
     from collect.runner.targets import Target
     from collect.runner.waiting import Bench
 
@@ -58,7 +58,7 @@ class Loop:
         self._judge = judge or HostJudge(bench.log)
         self._found: dict[str, Trial] = {}
         self._starts = Starts(plan, bench, progress, self._keep, self._target)
-        self._restore = restore_of(plan, bench.services, run_dir)
+        self._restore = restore_of(plan, bench.services, bench.clock, run_dir)
         self._holds_the_host = False
         self._decision: Decision | None = None
         self._window = window
@@ -198,10 +198,10 @@ class Loop:
         return chosen
 
 
-def restore_of(plan: Plan, services: Services, run_dir: Path) -> Restore:
+def restore_of(plan: Plan, services: Services, clock: Clock, run_dir: Path) -> Restore:
     """Return what a run of the plan holds back on this host, whichever process asks."""
     path = run_dir / "restore.json"
-    return Restore(path, all_units(plan), services, plan.timing.stop_timeout_s)
+    return Restore(path, all_units(plan), services, clock, plan.timing.stop_timeout_s)
 
 
 def _why(decision: Decision, plan: Plan) -> str:

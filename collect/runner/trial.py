@@ -110,10 +110,13 @@ class TrialRun:
                 notes.before = self._state()
                 return wrong
         notes.before = before = bench.services.state(variant.unit)
-        notes.idle = bench.watch.memory(before)
         if variant.proxy_unit is not None:
             notes.proxy = bench.services.state(variant.proxy_unit)
-            notes.proxy_idle = bench.watch.memory(notes.proxy)
+        # Before any load: a later trial of the same start finds what the load before it left.
+        if start.ready_s is not None:
+            notes.idle = bench.watch.memory(before)
+            if notes.proxy is not None:
+                notes.proxy_idle = bench.watch.memory(notes.proxy)
         notes.canary_s = bench.watch.canary()
         if self._plan.warmup_s(self._planned) > 0:
             self._phase("warm-up")
@@ -246,7 +249,10 @@ class TrialRun:
         if notes.counters is not None and notes.samples is not None and result is not None:
             first, last = notes.counters
             duration_s = result.figures.duration_s if result.figures else load_s
-            memory = figures.memory_figures(notes.idle, notes.samples, duration_s, first, last)
+            interval_s = plan.timing.sample_interval_s
+            memory = figures.memory_figures(
+                notes.idle, notes.samples, duration_s, interval_s, first, last
+            )
             cpu = figures.cpu_figures(first, last, result.cpu_s, notes.others, self._bench.cores)
             host = figures.host_figures(first, last, notes.canary_s, notes.samples, duration_s)
             if notes.proxy is not None:

@@ -85,10 +85,10 @@ class TrialFolders:
         # First the files, then the folder that names them: after a power cut, a folder with its
         # final name holds all it should.
         for path in [*files, partial / CHECKSUMS, partial]:
-            _sync(path)
+            sync(path)
         final = self._root / trial_id
         partial.rename(final)
-        _sync(self._root)
+        sync(self._root)
         return final
 
     def discard(self, trial_id: str) -> None:
@@ -131,7 +131,8 @@ def write_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file's content, or a folder's names, outlive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -69,7 +69,7 @@ class Releases:
         keep = set(needed)
         spare = [name for name in self.installed() if name not in keep]
         room = max(kept - len(keep & set(self.installed())), 0)
-        gone = spare[: len(spare) - room]
+        gone = spare[: max(len(spare) - room, 0)]
         # A release's stamp bears the name of the environment that it was installed with.
         used = {
             stamp.name.removeprefix(_STAMP)

@@ -125,6 +125,7 @@ def test_root_playbooks_are_two_lines():
             {"ansible_ssh_extra_args": "-oUserKnownHostsFile=/dev/null"},
             "var: ansible_ssh_extra",
         ),
+        ({}, {"ansible_ssh_args": "-o UserKnownHostsFile=none"}, "var: ansible_ssh_args"),
         (
             {},
             {"ansible_sftp_extra_args": "-o 'StrictHostKeyChecking no'"},
@@ -142,15 +143,24 @@ def test_a_host_key_that_is_not_checked_refuses(environment, variables, place):
     assert place in line
 
 
-def test_ssh_s_own_configuration_counts_too(tmp_path):
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("StrictHostKeyChecking", "no"),
+        ("UserKnownHostsFile", "/dev/null"),
+        ("UserKnownHostsFile", "/dev/null /dev/null"),
+        ("UserKnownHostsFile", "none"),
+    ],
+)
+def test_ssh_s_own_configuration_counts_too(tmp_path, option, value):
     config = tmp_path / "config"
-    config.write_text("Host *\n  StrictHostKeyChecking no\n")
+    config.write_text(f"Host *\n  {option} {value}\n")
     known = {"ansible_host": "127.0.0.1", "ansible_ssh_common_args": f"-F {config}"}
     run = playbook(
         "pull.yml", "-i", "inventory/tencent", "-e", json.dumps(known), ANSIBLE_SSH_EXECUTABLE="ssh"
     )
     (line,) = failures(run)
-    assert "StrictHostKeyChecking is off in ssh's own configuration" in line
+    assert f"{option} is off in ssh's own configuration" in line
 
 
 def test_every_playbook_checks_the_inventory_first():

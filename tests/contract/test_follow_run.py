@@ -132,6 +132,15 @@ def test_a_run_that_cannot_be_run(follow):
     )
 
 
+def test_a_service_that_does_not_serve_again_is_no_good_end(follow):
+    ended = progress("done", "granian ran before and could not be started again")
+    result, _, _ = follow(f"inactive\n\n{ended}")
+    assert result["failed"]
+    assert result["msg"] == (
+        "web1: 2 trials done, but granian ran before and could not be started again"
+    )
+
+
 def test_a_run_in_vain(follow):
     result, _, _ = follow(f"inactive\n\n{progress('done', verdicts={'invalid': 2})}")
     assert result["failed"]

@@ -137,7 +137,8 @@ def test_figures_of_a_trial(tmp_path):
     assert found.memory.pss_idle_bytes == 100
     assert found.memory.pss_peak_bytes == 160
     assert found.memory.samples == 2
-    assert found.memory.coverage_ratio == 1.0
+    # Two samples two seconds apart, where there should be one every half second.
+    assert found.memory.coverage_ratio == 0.5
     assert found.memory.cgroup_peak_bytes is None
     assert found.cpu.server_s == 1.0
     assert found.cpu.loadgen_s == 0.2
@@ -364,6 +365,25 @@ def test_a_port_taken_by_a_stranger_is_a_failed_start(tmp_path):
     assert "start a.service" not in world.calls
 
 
+def test_only_the_first_trial_of_a_start_knows_the_memory_before_any_load(tmp_path):
+    world = World(tmp_path, make_plan("1 a health", "1 a movie", "2 a movie"))
+    world.run()
+    idle = {
+        name: trial(world, name).memory.pss_idle_bytes
+        for name in ("1-a-health", "1-a-movie", "2-a-movie")
+    }
+    assert idle == {"1-a-health": 100, "1-a-movie": None, "2-a-movie": 100}
+
+
+def test_an_answer_with_half_a_surrogate_pair_is_a_wrong_answer_and_no_end(tmp_path):
+    world = World(tmp_path, make_plan("1 a health", "1 b health"))
+    world.answers["health"] = Answer(200, b'{"status": "\\ud800"}')
+    world.run()
+    assert [trial(world, f"1-{name}-health").outcome.status for name in "ab"] == [
+        "wrong_answer_before"
+    ] * 2
+
+
 SERVES = "serverbench-granian-wsgi.service"
 
 
@@ -376,7 +396,7 @@ def test_what_served_before_serves_again_though_it_is_not_in_the_plan(tmp_path):
     assert [call for call in world.calls if call.startswith("stop") and SERVES in call] == [
         f"stop b.service {SERVES}"
     ]
-    assert world.calls[-1] == f"start b.service {SERVES}"
+    assert world.steps()[-1] == f"start b.service {SERVES}"
     assert not world.restore.exists()
 
 
@@ -385,7 +405,7 @@ def test_a_resumed_run_restores_what_ran_before_the_first_start(tmp_path):
     world.restore.write_text(json.dumps({"active": ["b.service", "sshd.service", SERVES, 7]}))
     world.running = {"a.service"}  # Left by a runner that was killed.
     world.run()
-    assert world.calls[-1] == f"start b.service {SERVES}"
+    assert world.steps()[-1] == f"start b.service {SERVES}"
 
 
 def test_a_run_that_goes_on_after_a_boot_stops_the_service_once_more(tmp_path):
@@ -395,6 +415,28 @@ def test_a_run_that_goes_on_after_a_boot_stops_the_service_once_more(tmp_path):
     world.run()
     assert world.steps()[0] == f"stop {SERVES}"
     assert world.running == {SERVES}
+
+
+@pytest.mark.parametrize("left", ["", "{", '{"active": ', "[]", '{"active_": []}'])
+def test_a_note_that_a_power_cut_spoilt_is_written_anew(tmp_path, left):
+    world = World(tmp_path, make_plan("1 a health"))
+    world.restore.write_text(left)
+    world.running = {SERVES}  # Enabled, so the boot started it.
+    assert world.run() is None
+    assert world.running == {SERVES}
+    assert not world.restore.exists()
+
+
+def test_a_service_that_ends_again_at_once_is_told_and_tried_again_by_the_next_run(tmp_path):
+    world = World(tmp_path, make_plan("1 a health"))
+    world.running = {SERVES}
+    world.on_load = lambda _name: world.states.update({SERVES: ("failed", "exit-code")})
+    problem = world.run()
+    assert f"{SERVES} ran before and could not be started again: {SERVES}: systemd says" in problem
+    assert json.loads(world.restore.read_text()) == {"active": [SERVES]}
+    world.states.clear()
+    assert world.run() is None
+    assert not world.restore.exists()
 
 
 def test_while_the_host_goes_down_nothing_is_started_and_nothing_forgotten(tmp_path):
@@ -416,7 +458,7 @@ def test_putting_back_after_a_kill_stops_what_was_under_test(tmp_path):
     world = World(tmp_path, make_plan("1 a health"))
     world.restore.write_text(json.dumps({"active": [SERVES]}))
     world.running = {"a.service"}
-    again = restore_of(world.plan, world, world.run_dir)
+    again = restore_of(world.plan, world, world.clock, world.run_dir)
     assert again.put_back() is None
     assert world.running == {SERVES}
     world.calls.clear()

@@ -165,9 +165,8 @@ def test_reports_are_the_same_to_the_last_letter(tmp_path, monkeypatch, language
 
     here = pages()
     monkeypatch.setattr(module, "_WORTH_IT", 0)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    # pytest-xdist has some of its own.
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    # pytest-xdist has threads of its own, and so has what drew a chart in another test.
+    monkeypatch.setattr(module, "can_be_apart", lambda: True)
     fork, forks = os.fork, []
     monkeypatch.setattr(os, "fork", lambda: forks.append(1) or fork())
     # What does the rest here.

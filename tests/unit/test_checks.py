@@ -21,6 +21,7 @@ from collect.checks import (
 )
 from collect.checks import thresholds as at
 from collect.model import Errors, HostFigures, Latency, Load, MemoryFigures, Outcome
+from collect.runner import others
 
 HEALTHY = factory.trial()
 REQUESTS = HEALTHY.wrk.requests
@@ -136,7 +137,9 @@ CASES = [
     ("a timer", with_cpu(others={"apt-get": 5.0, "dpkg": 2.0}), "suspect", ["other_processes"]),
     ("a hog", with_cpu(others={"python3": 28.0}), "invalid", ["other_processes"]),
     ("the app's database", with_cpu(others={"postgres": 30.0, "redis-server": 5.0}), "valid", []),
-    ("the network", with_cpu(others={"ksoftirqd/0": 20.0}), "valid", []),
+    ("the network", with_cpu(others={"ksoftirqd": 20.0, "kworker": 5.0}), "valid", []),
+    ("connections", with_cpu(others={"postgres (ended)": 30.0}), "valid", []),
+    ("jobs", with_cpu(others={"cron (ended)": 30.0}), "invalid", ["other_processes"]),
     ("little known", UNSEEN, "valid", []),
 ]  # fmt: skip
 
@@ -153,6 +156,27 @@ def test_verdicts(trial, status, expected):
             assert sentence.endswith(".")
             assert sentence[:-1].count(". ") == 0
             assert "nan" not in sentence
+
+
+def test_who_works_for_the_load_is_known_by_the_names_that_the_runner_gives(tmp_path, monkeypatch):
+    def stat(pid, name, ppid, own, ended):
+        (tmp_path / str(pid)).mkdir(exist_ok=True)
+        ticks = f"{own} 0 {ended} 0"
+        (tmp_path / str(pid) / "stat").write_text(
+            f"{pid} ({name}) S {ppid} 0 0 0 0 0 0 0 0 0 {ticks} 20 0 1 0 9"
+        )
+
+    monkeypatch.setattr(others, "_PROC", tmp_path)
+    looks = []
+    for spent in (0, 2000):
+        stat(14, "ksoftirqd/0", 2, spent, 0)
+        stat(15, "kworker/1:2-events", 2, spent, 0)
+        # Django that keeps no connection: each one's process ends with it.
+        stat(40, "postgres", 1, 0, spent)
+        looks.append(others.scan(()))
+    found = others.spent(*looks)
+    assert set(found) == {"ksoftirqd", "kworker", "postgres (ended)"}
+    assert verdict(with_cpu(others=found)).status == "valid"
 
 
 @pytest.mark.parametrize("status", ["not_ready", "wrong_answer_before", "server_died"])

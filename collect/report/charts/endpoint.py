@@ -193,7 +193,7 @@ def _memory(host: HostReport, part: EndpointReport) -> list[Chart]:
         trials = host.used.get((row.variant.id, part.endpoint.name), ())
         own = [trial.memory for trial in trials if trial.memory]
         kinds: dict[str, float | None] = {
-            idle: median(trial.whole_pss_idle_bytes for trial in trials),
+            idle: row.idle_bytes,
             peak: median(trial.whole_pss_peak_bytes for trial in trials),
             rss: median(one.rss_peak_bytes for one in own),
             cgroup: median(one.cgroup_peak_bytes for one in own),

@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args", "sftp_extra_args", "scp_extra_args")
 # As one -o option, in the two ways that ssh reads it.
 _OFF = re.compile(
-    r"""(stricthostkeychecking[=\s]+["']?(no|off)\b|userknownhostsfile[=\s]+["']?/dev/null\b)""",
+    r"""(stricthostkeychecking[=\s]+["']?(no|off)\b|userknownhostsfile[=\s]+["']?(/dev/null|none)\b)""",
     re.IGNORECASE,
 )
 
@@ -84,7 +84,8 @@ class ActionModule(ActionBase):
         found = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
         is_off = {
             "StrictHostKeyChecking": found.get("stricthostkeychecking") in {"no", "off", "false"},
-            "UserKnownHostsFile": found.get("userknownhostsfile") == "/dev/null",
+            "UserKnownHostsFile": set(found.get("userknownhostsfile", "").split())
+            in ({"/dev/null"}, {"none"}),
         }
         return [
             f"{name} is off in ssh's own configuration (~/.ssh/config or /etc/ssh)"

@@ -163,6 +163,12 @@ def _ending(host: str, progress: Progress, again: str) -> dict[str, Any] | None:
             f" {progress.last}. The report says of each why, and what to do; after that, {again}"
             " measures them anew.",
         }
+    if progress.message:
+        # What served before does not, say. The results are fetched all the same.
+        return {
+            "failed": True,
+            "msg": f"{host}: {progress.done} trials done, but {progress.message}",
+        }
     return {"changed": True, "msg": f"{progress.done} trials done"}
 
 
