@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from collect.decide import (
     ALPHA,
     FIRST_LOOK,
@@ -222,13 +224,20 @@ def _rows(
 
 
 def _scores(known: Mapping[Pair, PairDecision], sign: int) -> dict[str, float]:
-    """Return each variant's mean log-ratio to the others; the larger the better."""
-    sums: dict[str, list[float]] = {}
-    for (a, b), pair in known.items():
-        log = sign * math.log(pair.ratio) if pair.ratio else 0.0
-        sums.setdefault(a, []).append(log)
-        sums.setdefault(b, []).append(-log)
-    return {name: math.fsum(logs) / len(logs) for name, logs in sums.items()}
+    """Return each variant's place on a log scale, by least squares; the larger the better.
+
+    Where all pairs are known that is the mean log-ratio to the others. Where some are not, such
+    means would be over different others, and who met only the slow ones would look fast.
+    """
+    places = {name: at for at, name in enumerate(sorted({name for pair in known for name in pair}))}
+    met = np.zeros((len(known), len(places)))
+    logs = np.zeros(len(known))
+    for row, ((a, b), pair) in enumerate(known.items()):
+        met[row, places[a]], met[row, places[b]] = 1.0, -1.0
+        logs[row] = sign * math.log(pair.ratio) if pair.ratio else 0.0
+    fitted = np.linalg.lstsq(met, logs, rcond=None)[0].tolist() if known else []
+    # Rounded, so that the same figures have the same place.
+    return {name: round(fitted[at], 12) for name, at in places.items()}
 
 
 def _wins(known: Mapping[Pair, PairDecision], sign: int) -> set[Pair]:

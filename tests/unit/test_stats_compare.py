@@ -83,6 +83,20 @@ def test_a_server_near_the_time_out_keeps_its_slow_blocks():
     assert {verdict(trial).status for trial in late} == {"valid", "suspect"}
 
 
+def test_who_met_only_the_slow_one_is_not_taken_for_the_fastest():
+    speeds = {"uwsgi-wsgi": 100.0, "gunicorn-wsgi": 90.0, "uvicorn-asgi": 50.0, "daphne-asgi": 80.0}
+    found = []
+    for trial, judgement in judged(plan_of(blocks=8), speeds=speeds, noise=0.01):
+        fast = trial.variant in ("uwsgi-wsgi", "gunicorn-wsgi") and trial.block <= 4
+        slow = trial.variant == "daphne-asgi" and trial.block > 4
+        if fast or slow or trial.variant == "uvicorn-asgi":
+            found.append((trial, judgement))
+    ranking = compare(plan_of(blocks=8), found).ranking("health", "rps")
+    order = [row.variant for row in ranking.rows]
+    assert order == ["uwsgi-wsgi", "gunicorn-wsgi", "daphne-asgi", "uvicorn-asgi"]
+    assert {row.tier for row in ranking.rows[:3]} == {1}
+
+
 def test_every_metric_is_ranked_the_right_way_round():
     plan = plan_of()
     comparison = compare(plan, judged(plan))
