@@ -24,6 +24,8 @@ _MIB = 2**20
 _PORT = re.compile(r"port_[0-9]{1,5}")
 _CORES = re.compile(r"[0-9]{1,6}")
 # What Ansible puts before its reason.
+_IN_THE_WAY = ("proxy", "database")
+"""Demands that are worth a line only where something of somebody's would be replaced."""
 _TASK_FAILED = re.compile(r"^Task failed: ")
 
 Level = Literal["ok", "warn", "fail"]
@@ -119,6 +121,7 @@ def examine(found: Found) -> tuple[Finding, ...]:
         _cores(found.host_facts.get("cores", "")),
         _demanded(demands, "memory", _memory(found, answers)),
         _disk(found, answers, demands),
+        *(_demanded(demands, name, "") for name in _IN_THE_WAY if _is_refused(demands, name)),
         *_ports(found, answers),
         _clock(answers),
         _steal(answers),
@@ -157,6 +160,10 @@ def _sudo(found: Found, answers: _Answers) -> Finding:
         why,
         "Give the user sudo on the host, or add -K for a sudo that asks for a password.",
     )
+
+
+def _is_refused(demands: dict[str, Demand], name: str) -> bool:
+    return name in demands and not demands[name].holds
 
 
 def _demanded(demands: dict[str, Demand], name: str, said: str) -> Finding:

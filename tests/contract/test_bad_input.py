@@ -433,7 +433,7 @@ PLACES = {
         for name in (
             "schedule_times", "app_packages", "app_generated_secrets", "app_interfaces",
             "base_packages", "lab_host_nameservers", "server_environment_files",
-            "service_endpoints", "teardown_packages",
+            "service_endpoints",
         )
     },
 }  # fmt: skip
@@ -460,6 +460,7 @@ DATA = {
 }
 # Given by the playbooks to the roles they include, which wins over an inventory.
 GIVEN = {
+    "base_apt", "base_asked",
     "schedule_plan",
     "runner_plan", "server_application", "server_argv", "server_candidate", "server_variant",
     "proxy_variant",

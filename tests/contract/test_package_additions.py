@@ -37,24 +37,34 @@ def module():
 @pytest.fixture
 def notes(tmp_path):
     (tmp_path / "packages").write_text("base\nlibshared:amd64\n")
+    (tmp_path / "brought").write_text("wrk\ncaddy\nwrk\n")
     (tmp_path / "users").write_text("root\nredis\n")
     return tmp_path
 
 
 def test_what_was_asked_for_goes_with_what_it_needed(module, notes):
     host = KnownHost({"base": "", "wrk": "", "libwrk:amd64": ""}, {"wrk": {"wrk", "libwrk"}})
-    assert module.additions(host, notes, ["wrk", "caddy"]) == {"wrk", "libwrk"}
+    assert module.additions(host, notes) == {"wrk", "libwrk"}
 
 
 def test_what_apt_could_do_without_before_is_not_ours(module, notes):
     host = KnownHost({"wrk": "", "stray": ""}, {"": {"stray"}, "wrk": {"wrk"}})
-    assert module.additions(host, notes, ["wrk"]) == {"wrk"}
+    assert module.additions(host, notes) == {"wrk"}
 
 
 def test_what_was_here_before_stays(module, notes):
     host = KnownHost({"wrk": "", "libshared": ""}, {"wrk": {"wrk", "libshared"}})
-    assert module.additions(host, notes, ["wrk"]) == {"wrk"}
-    assert module.additions(host, notes, ["base"]) == set()
+    assert module.additions(host, notes) == {"wrk"}
+    (notes / "brought").write_text("base\n")
+    assert module.additions(host, notes) == set()
+
+
+def test_what_somebody_installed_themselves_stays_though_the_kit_knows_it(module, notes):
+    host = KnownHost(
+        {"wrk": "", "postgresql": "", "nginx": ""},
+        {"wrk": {"wrk"}, "postgresql": {"postgresql"}, "nginx": {"nginx"}},
+    )
+    assert module.additions(host, notes) == {"wrk"}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +79,7 @@ def test_what_was_here_before_stays(module, notes):
 def test_a_recommendation_holds_where_it_came_after_us(module, notes, recommender, goes):
     wishes = {"base": "", "wrk": "", recommender: "other (>= 2), wrk (>= 4) | hey"}
     host = KnownHost(wishes, {"wrk": {"wrk"}})
-    assert module.additions(host, notes, ["wrk"]) == goes
+    assert module.additions(host, notes) == goes
 
 
 def test_accounts_go_with_their_package(module, notes):

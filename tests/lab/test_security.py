@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 import yaml
-from labkit import BENCH_HOSTS, REPO, run_script
+from labkit import BENCH_HOSTS, REPO, run_playbook, run_script
 
 HOST = next(iter(BENCH_HOSTS))
 CANARY = "canary-5up3r-s3cr3t-do-not-sing"
@@ -156,3 +156,28 @@ def test_nothing_listens_beyond_loopback(deployed):
         beyond = {one for one in addresses if not one.startswith(("127.0.0.1:", "[::1]:"))}
         # The only one that was there before: sshd.
         assert {one.rpartition(":")[2] for one in beyond} == {"22"}, unit
+
+
+@pytest.mark.lab
+def test_somebody_elses_proxy_and_database_are_not_replaced(deployed):
+    run_script(
+        HOST,
+        """
+        printf '#!/bin/sh\n' > /usr/local/bin/caddy
+        chmod 755 /usr/local/bin/caddy
+        mkdir -p /etc/postgresql/17/main
+        touch /etc/postgresql/17/main/postgresql.conf""",
+    )
+    service = {"server": "granian"}
+    try:
+        by_proxy = run_playbook(
+            "deploy.yml", deployed, limit=HOST, expect=2, proxy="caddy", **service
+        )
+        by_database = run_playbook(
+            "deploy.yml", deployed, limit=HOST, expect=2, app_database="postgresql", **service
+        )
+    finally:
+        run_script(HOST, "rm -r /usr/local/bin/caddy /etc/postgresql")
+    assert "has caddy from elsewhere" in " ".join(by_proxy.stdout.split())
+    assert "has a PostgreSQL of its own" in " ".join(by_database.stdout.split())
+    assert run_script(HOST, "dpkg-query --show caddy postgresql 2>/dev/null; true") == ""

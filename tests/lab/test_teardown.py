@@ -57,7 +57,9 @@ def before(deployed, results):
         file=$(find /etc/apt -name '*.sources' -o -name sources.list | head -n 1)
         cp -p "$file" "$file.serverbench-before"
         echo '# from a mirror' >> "$file"
-        apt-get install -qq -y --no-install-recommends luajit >/dev/null 2>&1""",
+        apt-get install -qq -y --no-install-recommends luajit >/dev/null 2>&1
+        mkdir -p /etc/letsencrypt/live/serverbench.example.org
+        touch /etc/letsencrypt/live/serverbench.example.org/key.pem""",
     )
     layer = {"limit": HOST, "lab_host_layer": "teardown"}
     run_playbook("lab.yml", deployed, lab_host_state="saved", **layer)
@@ -75,6 +77,9 @@ def test_check_mode_foresees_what_goes(before, deployed, results):
     places = " ".join(run.result(HOST, "Say what goes")["msg"])
     for place in ("serverbench-granian-wsgi.service", "/opt/serverbench", "last"):
         assert place in places
+    brought = set(ssh(HOST, "cat /var/lib/serverbench/before/brought").split())
+    assert {"wrk", "redis-server", "python3-venv", "python3-psutil"} <= brought
+    assert not brought & {"luajit", "nginx", "postgresql"}
     foreseen = run.result(HOST, "Take back the packages")
     assert {"wrk", "redis-server", "python3-venv"} <= set(foreseen["removed"])
     run_script(
@@ -123,10 +128,14 @@ def test_the_host_is_what_it_was_before(deployed, before, results):
         line.split()[-1].partition(":")[0] for line in state()["packages"] - before["packages"]
     }
     assert names == kept
+    # So did a file of theirs that is called like the kit.
     run_script(
         HOST,
-        f"apt-get purge -qq -y {' '.join(kept)} >/dev/null 2>&1; "
-        "rm -f /var/cache/apt/archives/*lua*.deb",
+        f"""
+        test -e /etc/letsencrypt/live/serverbench.example.org/key.pem
+        rm -r /etc/letsencrypt
+        apt-get purge -qq -y {" ".join(kept)} >/dev/null 2>&1
+        rm -f /var/cache/apt/archives/*lua*.deb""",
     )
     after = state()
     differences = {

@@ -78,6 +78,9 @@ def test_another_address_is_listened_to_beside_loopback():
     text = config(proxied(proxy="nginx"), proxy_address="2001:db8::7")
     assert "listen 127.0.0.1:9878 " in text
     assert "listen [2001:db8::7]:9878 " in text
+    text = config(proxied(proxy="nginx"), proxy_address="::")
+    # Or nginx would not answer on 127.0.0.1, where the runner asks.
+    assert "listen [::]:9878 default_server backlog=2048 ipv6only=off;" in text
     text = config(proxied(proxy="nginx"), proxy_address="0.0.0.0")  # noqa: S104 - as above
     assert text.count("listen ") == 1
 

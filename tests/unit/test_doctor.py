@@ -30,7 +30,7 @@ root=0
 """
 DEMANDS = tuple(
     Demand(name, holds=True, otherwise=f"{name} is wrong")
-    for name in ("system", "systemd", "Python", "run", "memory", "disk")
+    for name in ("system", "systemd", "Python", "run", "memory", "disk", "proxy", "database")
 )
 
 

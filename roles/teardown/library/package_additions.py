@@ -14,14 +14,20 @@ DOCUMENTATION = r"""
 module: package_additions
 short_description: Remove packages and accounts that were added since a note was taken
 description:
-  - Takes O(packages) that O(notes) does not know for automatically installed, in a copy of apt's
-    records, and asks apt what it could then do without. Purged is what it could not do without
-    before, was not there when the note was taken, and nobody else's package recommends.
-  - So what somebody installed meanwhile stays, with all that it needs.
+  - Takes what O(notes) calls brought for automatically installed, in a copy of apt's records, and
+    asks apt what it could then do without. Purged is what it could not do without before, was not
+    there when the note was taken, and nobody else's package recommends.
+  - So what somebody installed meanwhile stays, with all that it needs, also where it is a package
+    that the kit would have asked for.
   - Without notes no package is removed.
 options:
   notes: {description: Folder of the notes., type: path, required: true}
-  packages: {description: Packages that were asked for., type: list, elements: str, required: true}
+  packages:
+    description: Packages that may have been asked for; those that were there before are marked
+      again as apt had them.
+    type: list
+    elements: str
+    required: true
   accounts:
     description: Users and groups that packages leave behind, each with its package.
     type: dict
@@ -106,8 +112,9 @@ def bare(name: str) -> str:
     return name.partition(":")[0]
 
 
-def additions(host: Host, notes: Path, asked_for: list[str]) -> set[str]:
+def additions(host: Host, notes: Path) -> set[str]:
     """Return the packages to purge."""
+    asked_for = sorted(set((notes / "brought").read_text().split()))
     before = {bare(name) for name in (notes / "packages").read_text().split()}
     installed = {bare(name): wants for name, wants in host.installed().items()}
     new = [name for name in asked_for if name in installed and name not in before]
@@ -153,7 +160,7 @@ def main() -> None:
     asked_for = module.params["packages"]
     is_noted = (notes / "packages").exists()
     installed = {bare(name) for name in host.installed()}
-    removed = additions(host, notes, asked_for) if is_noted else set()
+    removed = additions(host, notes) if (notes / "brought").exists() else set()
     before = (
         {bare(name) for name in (notes / "packages").read_text().split()} if is_noted else set()
     )
