@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from collect.cli.places import project_root
 from collect.errors import DataError, ServerbenchError
 
@@ -89,6 +91,8 @@ def aim_of(options: argparse.Namespace) -> Aim:
     for name in filter(None, [*files, options.vault_password_file]):
         if not Path(name).expanduser().is_file():
             raise DataError(f"{name}: no such file")
+    for value in options.extra_vars:
+        _check_json(value)
     return Aim(
         inventory=options.inventory,
         limit=options.limit,
@@ -97,6 +101,22 @@ def aim_of(options: argparse.Namespace) -> Aim:
         ask_vault_pass=options.ask_vault_pass,
         vault_password_file=options.vault_password_file,
     )
+
+
+def _check_json(value: str) -> None:
+    """Raise `DataError` for broken JSON or YAML: Ansible would put the blame on the inventory."""
+    if not value.lstrip().startswith(("{", "[")):
+        return
+    try:
+        yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # Not the value: it may hold a secret.
+        mark = getattr(error, "problem_mark", None)
+        where = f", at character {mark.index + 1}" if mark is not None else ""
+        why = getattr(error, "problem", None) or "it cannot be read"
+        raise DataError(
+            f"-e: broken JSON{where}: {why}; accepted: name=value, JSON or @file"
+        ) from None
 
 
 def find_program() -> str:

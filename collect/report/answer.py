@@ -197,15 +197,17 @@ def _memory(endpoints: Sequence[EndpointReport]) -> str:
     # nearly everybody is in names nobody.
     if one.behind is None or one.behind.low <= 1 or len(first) > _NAMED:
         return ""
-    endpoint = next(part.endpoint for part in endpoints if one in part.memory.rows)
+    part = next(part for part in endpoints if one in part.memory.rows)
+    more = _told_from(first[0], part.memory)
     said = (
-        _("Least memory on {endpoint}: {least}; most: {most}, {interval}.")
+        _("Least memory on {endpoint}: {least}; most: {most}, {interval} {best}.")
         if len(last) == 1
-        else _("Least memory on {endpoint}: {least}; most: {most}, {interval} for {one}.")
+        else _("Least memory on {endpoint}: {least}; most: {most}, {interval} {best} for {one}.")
     )
     return said.format(
-        endpoint=text.one_line(endpoint.name),
-        least=_names(first),
+        endpoint=text.one_line(part.endpoint.name),
+        least=_names([row for row in first if row not in more]),
+        best=_id(first[0]),
         most=_names(last),
         interval=text.interval(one.behind),
         one=_id(one),

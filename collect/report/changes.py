@@ -53,7 +53,7 @@ _ONE_BLOCK = N_(
     "One block gives no interval, and so no verdict; three blocks in each run are the least that "
     "say something: -e bench_blocks=3."
 )
-_SAME = N_("no change to speak of")
+_SAME = N_("no change can be told")
 _STATES = {
     "lower": N_("lower"),
     "higher": N_("higher"),
@@ -249,7 +249,7 @@ def _sentences(table: Table) -> Iterator[str]:
 
 
 def _verdicts(table: Table, changes: Sequence[tuple[str, Change | None]]) -> str:
-    """Say who changed and who did not, in clauses; empty where nobody can tell."""
+    """Say who changed and of whom nobody can tell, in clauses; empty where nobody can tell."""
     by_state: dict[str, list[str]] = {}
     for variant, change in changes:
         if change is not None:
@@ -261,9 +261,9 @@ def _verdicts(table: Table, changes: Sequence[tuple[str, Change | None]]) -> str
             parts.append(_effect(state, is_better=is_better).format(names=_names(by_state[state])))
     if same := by_state.get("no_change"):
         if parts and "unknown" not in by_state and len(same) > 1:
-            parts.append(_("no change to speak of: the other {count}").format(count=len(same)))
+            parts.append(_("no change can be told: the other {count}").format(count=len(same)))
         elif len(by_state) > 1:
-            parts.append(_("no change to speak of: {names}").format(names=_names(same)))
+            parts.append(_("no change can be told: {names}").format(names=_names(same)))
         else:
             parts.append(_(_SAME))
     return text.semicolon(parts)

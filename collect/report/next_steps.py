@@ -45,7 +45,7 @@ def next_steps(run: Run, host: HostRun, findings: Findings) -> tuple[str, ...]:
             _("{missing} of {planned} trials are not here yet. Go on with: {command}").format(
                 missing=len(host.missing),
                 planned=len(host.plan.trials),
-                command=f"{_PLAYBOOK} -e bench_run_id={run_id}",
+                command=_with_the_rest(f"{_PLAYBOOK} -e bench_run_id={run_id}"),
             )
         )
     if findings.unmended:
@@ -102,5 +102,11 @@ def _more_blocks(host: HostRun, endpoints: Sequence[EndpointReport]) -> list[str
 def _command(host: HostRun, blocks: int) -> str:
     per_block_s = estimate_s(host.plan).total_s / host.plan.blocks
     return _("{command} (about {duration})").format(
-        command=f"{_PLAYBOOK} -e bench_blocks={blocks}", duration=text.seconds(per_block_s * blocks)
+        command=_with_the_rest(f"{_PLAYBOOK} -e bench_blocks={blocks}"),
+        duration=text.seconds(per_block_s * blocks),
     )
+
+
+def _with_the_rest(command: str) -> str:
+    # What a run was begun with stands in no file: -e rates=true, a file of variables, …
+    return _("{command}, and what else this run was begun with").format(command=command)

@@ -30,8 +30,9 @@ TITLE = N_("Latency at a fixed rate")
 LEGEND = N_(
     "Requests are sent evenly at the rate asked for, whatever the server does, and each is timed "
     "from when it was due: a stall holds up nobody's question. Medians over blocks, milliseconds; "
-    "the 95 % interval is that of p99, from three blocks on. Lag is how late requests were sent "
-    "because no connection was free, as the 99th percentile; it is part of the latency. A "
+    "of p99 the geometric mean with its 95 % interval, from three blocks on. Lag is how late "
+    "requests were sent because no connection was free, as the 99th percentile; it is part of the "
+    "latency. A "
     "percentile that falls on a request without a right answer is not known. Where the rate was "
     "not kept in half of the blocks there is no latency to speak of: it grows for as long as one "
     "goes on."
@@ -200,7 +201,7 @@ def _row(variant: Variant, legs: Sequence[Trial], share: float | None) -> RateRo
     latencies = [_NO_LATENCY if is_missed(one) else one.latency_ms for one in figures]
     latencies += [_NO_LATENCY] * failed
     missed = sum(map(is_missed, figures)) + failed
-    low, high = _interval([one.p99 for one in latencies])
+    p99, low, high = _p99([one.p99 for one in latencies])
     return RateRow(
         variant=variant.id,
         share=share,
@@ -208,7 +209,7 @@ def _row(variant: Variant, legs: Sequence[Trial], share: float | None) -> RateRo
         achieved_rps=statistics.median(one.achieved_rps for one in figures),
         p50_ms=_median(one.p50 for one in latencies),
         p90_ms=_median(one.p90 for one in latencies),
-        p99_ms=_median(one.p99 for one in latencies),
+        p99_ms=p99,
         p99_low_ms=low,
         p99_high_ms=high,
         # Of fewer requests it is the slowest one, and with luck none of the slow ones.
@@ -232,14 +233,17 @@ def _median(values: Iterable[float | None]) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def _interval(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+def _p99(
+    values: Sequence[float | None],
+) -> tuple[float | None, float | None, float | None]:
+    """Return the geometric mean with its interval; the median where there is none to speak of."""
     known = [math.log(value) for value in values if value is not None and value > 0]
     if len(known) < _FEWEST_BLOCKS or len(known) < len(values):
-        return None, None
+        return _median(values), None, None
     mean, half = statistics.fmean(known), _half(known, ALPHA)
     if 2 * half > math.log(_WIDEST):
-        return None, None
-    return math.exp(mean - half), math.exp(mean + half)
+        return _median(values), None, None
+    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
 
 def _half(logs: Sequence[float], alpha: float) -> float:
@@ -298,7 +302,8 @@ def _common_said(legs: Sequence[Trial], rows: Sequence[RateRow], endpoint: str) 
                 others=text.both([text.one_line(row.variant) for row in ties]),
             )
         )
-        if others and others[-1] not in ties:
+        apart = [row for row in others if row not in ties]
+        if apart and all(_is_apart(legs, row, others[-1], len(others)) for row in others[:-1]):
             said.append(
                 _("The highest is that of {variant}, {p99}.").format(
                     variant=text.one_line(others[-1].variant), p99=_p99_said(others[-1])

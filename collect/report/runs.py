@@ -66,8 +66,9 @@ def describe_run(folder: Path) -> RunLine:
 def runs_table(lines: Sequence[RunLine]) -> Table:
     """Return the runs as a table, in the order given."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    # An id is what the next command is given, so it is never cut; a very long one is folded.
-    table.add_column("run", overflow="fold", min_width=15)
+    # An id is what the next command is given, so it is never cut; a very long one is folded. It has
+    # no least width: with one, rich loses a character of each full line of the last column.
+    table.add_column("run", overflow="fold")
     table.add_column("date", no_wrap=True)
     table.add_column("hosts", overflow="fold")
     table.add_column("trials", no_wrap=True)

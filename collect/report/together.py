@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from collect.report.build import HostReport
     from collect.report.ranking import Row
+    from collect.stats import Ranking
 
 TITLE = N_("All hosts together")
 LEGEND = N_(
@@ -108,12 +109,14 @@ def same_settings(hosts: Sequence[HostReport]) -> str:
 
 def _table(endpoint: str, hosts: Sequence[HostReport]) -> TogetherTable:
     found: dict[str, dict[str, Row]] = {}
-    orders = {}
+    orders, rankings = {}, {}
     for host in hosts:
         for part in host.endpoints:
             if part.endpoint.name == endpoint:
                 found[host.name] = {row.variant.id: row for row in part.rps.rows}
                 orders[host.name] = host.plan.order
+                if host.plan.order == "interleaved":
+                    rankings[host.name] = part.rps.ranking
     variants = [*dict.fromkeys(variant for rows in found.values() for variant in rows)]
     # Tiers of a run in sequential order prove nothing.
     tiers = {
@@ -124,7 +127,8 @@ def _table(endpoint: str, hosts: Sequence[HostReport]) -> TogetherTable:
         }
         for host, rows in found.items()
     }
-    pairs = [_pair(first, second, tiers) for first, second in combinations(variants, 2)]
+    told = {host: _told(ranking) for host, ranking in rankings.items()}
+    pairs = [_pair(first, second, told) for first, second in combinations(variants, 2)]
     rows = tuple(
         TogetherRow(
             variant,
@@ -139,19 +143,25 @@ def _table(endpoint: str, hosts: Sequence[HostReport]) -> TogetherTable:
     return TogetherTable(endpoint, tuple(found), _said(endpoint, tiers, pairs), rows)
 
 
-def _pair(first: str, second: str, tiers: Mapping[str, Mapping[str, int]]) -> _Pair:
-    both = {
-        host: (own[first], own[second])
-        for host, own in tiers.items()
-        if first in own and second in own
-    }
-    return _Pair(
-        first,
-        second,
-        ahead=tuple(host for host, (a, b) in both.items() if a < b),
-        level=tuple(host for host, (a, b) in both.items() if a == b),
-        behind=tuple(host for host, (a, b) in both.items() if a > b),
+def _told(ranking: Ranking) -> dict[tuple[str, str], int]:
+    """Return of each pair whether its first is faster (1), slower (-1) or not told apart (0).
+
+    Not by the tiers: one of them may be a chain whose ends are told apart.
+    """
+    found = {}
+    for pair in ranking.pairs:
+        if pair.ratio is not None:
+            way = (1 if pair.ratio > 1 else -1) if pair.state == "separated" else 0
+            found[pair.a, pair.b], found[pair.b, pair.a] = way, -way
+    return found
+
+
+def _pair(first: str, second: str, told: Mapping[str, Mapping[tuple[str, str], int]]) -> _Pair:
+    ways = {host: own[first, second] for host, own in told.items() if (first, second) in own}
+    ahead, level, behind = (
+        tuple(host for host, way in ways.items() if way == wanted) for wanted in (1, 0, -1)
     )
+    return _Pair(first, second, ahead, level, behind)
 
 
 def _holds(pairs: Sequence[_Pair]) -> str:

@@ -581,7 +581,7 @@ def test_the_command(write, run, tmp_path, monkeypatch):
     assert (status, error) == (0, "")
     assert page.startswith(f"From run A, {RUN_A}, to run B, {RUN_B}\n")
     assert "health: requests per second, req/s; higher is better" in page
-    assert "Lower, so worse: granian-wsgi; no change to speak of: the other 5." in flat(page)
+    assert "Lower, so worse: granian-wsgi; no change can be told: the other 5." in flat(page)
     assert "Against the others: lower, so worse: granian-wsgi" in flat(page)
     assert "host's own drift" in page
     assert "cannot be told from a change of a server, unless it shows in all" in flat(page)
@@ -592,7 +592,7 @@ def test_a_table_says_what_the_figures_say(write, run):
     _, page, _ = run(a, a)
     line = next(line for line in page.splitlines() if line.startswith("granian-wsgi"))
     assert line.split()[:4] == ["granian-wsgi", "5,320", "5,320", "1.00"]
-    assert "No change to speak of." in page
+    assert "No change can be told." in page
 
 
 def test_pages_fit_80_columns(write):
@@ -649,7 +649,7 @@ def test_markdown_cannot_be_written_by_a_host(write, run):
         assert "\n# Title" not in page
     assert "<script>" not in page
     assert "| granian-wsgi |" in page
-    assert "no change to speak of" in page
+    assert "no change can be told" in page
     columns = {line.count(" |") for line in page.splitlines() if line.startswith("| ")}
     assert columns == {9}
 

@@ -217,11 +217,30 @@ def test_pull_starts_the_playbook_from_the_root_of_the_kit(run, checkout, playbo
         "pull.yml",
         "-i",
         str(checkout / "inventory" / "lab"),
-        "-e",
-        "bench_run_id=20260131-0200",
         "--limit",
         "lab1",
+        "-e",
+        "bench_run_id=20260131-0200",
     ]
+    assert run("pull", "20260131-0200", "-i", "lab", "-J", "-K", "-e", "a=b")[0] == 0
+    assert playbook.read_text().splitlines()[4:] == [
+        "-e",
+        "a=b",
+        "--ask-become-pass",
+        "--ask-vault-pass",
+        "-e",
+        "bench_run_id=20260131-0200",
+    ]
+
+
+@pytest.mark.parametrize("value", ['{"bench_profiles": ["tuned"}', "{bad", "[1, 2"])
+def test_broken_json_is_not_blamed_on_the_inventory(run, checkout, playbook, value):
+    assert (checkout / "inventory" / "lab").exists()
+    status, _, err = run("pull", "20260131-0200", "-i", "inventory/lab", "-e", value)
+    assert status == 1
+    assert_one_line(err, "-e: broken JSON", "accepted: name=value, JSON or @file")
+    assert value not in err
+    assert not playbook.exists()
 
 
 def test_pull_passes_failure_on(run, playbook, monkeypatch):

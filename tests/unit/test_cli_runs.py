@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import factory
 import pytest
 
 from collect import cli
+from collect.cli.terminal import print_to_text
+from collect.report.runs import RunLine, runs_table
 
 
 @pytest.fixture
@@ -167,3 +170,15 @@ def test_show_puts_nothing_on_the_terminal_that_a_host_wrote_to_it(run, results)
     _, out, _ = run("show", plan.trials[0].id)
     assert "\x1b" not in out
     assert "[red]gone[/red]" in out
+
+
+@pytest.mark.parametrize("hosts", [("lab1",), ("tencent1", "tencent2"), ("a", "b", "c", "d")])
+def test_no_character_of_a_long_answer_is_lost(hosts):
+    answer = "".join(f"{number:04d}" for number in range(40))
+    at = "2026-01-31T02:00:00+00:00"
+    line = RunLine("20260131-0200", at, hosts, 60, verdicts=(("valid", 60),), answer=answer)
+    page = print_to_text(runs_table([line]))
+    assert all(len(row) <= 80 for row in page.splitlines())
+    digits = "".join(re.findall(r"\d{9,}", page.replace("20260131-0200", "")))
+    shown = "".join(row.split()[-1] for row in page.splitlines()[2:] if row.strip())
+    assert answer in (shown, digits)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import factory
 import pytest
 from rich.cells import cell_len
 
+from collect.model import PairDecision
 from collect.report import build_report, render_markdown, render_terminal
+from collect.report.together import _pair, _told
 from collect.store import load_run
 
 
@@ -41,8 +44,8 @@ def table(report, endpoint="health"):
 def test_one_host_has_nothing_to_stand_beside(report_of):
     report = report_of(host("a"))
     assert report.together == ()
-    assert "together" not in render_terminal(report)
-    assert "together" not in render_markdown(report)
+    assert "All hosts together" not in render_terminal(report)
+    assert "All hosts together" not in render_markdown(report)
 
 
 def test_the_same_order_holds(report_of):
@@ -78,6 +81,26 @@ def test_a_pair_told_apart_on_one_host_only_holds_partly(report_of):
     holds = {row.variant: row.holds for row in found.rows}
     assert holds["granian-wsgi"] == holds["gunicorn-wsgi"] == "partly"
     assert holds["daphne-asgi"] == "yes"
+
+
+def ranking(*pairs):
+    return SimpleNamespace(
+        pairs=[
+            PairDecision("health", a, b, ratio, ratio / 1.1, ratio * 1.1, state, None)
+            for a, b, ratio, state in pairs
+        ]
+    )
+
+
+def test_the_ends_of_a_chain_are_compared_though_they_share_a_tier():
+    # a = b and b = c, but a is ahead of c here, and behind it there.
+    told = {
+        "h1": _told(ranking(("a", "b", 1.1, "open"), ("a", "c", 1.5, "separated"))),
+        "h2": _told(ranking(("b", "a", 1.1, "open"), ("c", "a", 1.3, "separated"))),
+    }
+    assert _pair("a", "c", told).contradicts
+    assert _pair("c", "a", told).contradicts
+    assert _pair("a", "b", told).level == ("h1", "h2")
 
 
 def test_a_sequential_run_proves_nothing(report_of):

@@ -177,8 +177,8 @@ def _behind(host: HostReport, part: EndpointReport) -> list[Chart]:
             _("How many times slower than the best"),
             _(
                 "Block by block, with the 95 % interval, which allows for all pairs. An interval "
-                "that reaches 1 is a tie with the best; variants of one tier (=) are not all told "
-                "apart."
+                "that goes below 1 is a tie with the best, one that ends at 1 is not; variants of "
+                "one tier (=) are not all told apart."
             ),
             spec,
         )

@@ -51,6 +51,8 @@ LOOK = {
     "view": {"stroke": None},
     "axis": {
         "labelColor": "currentColor",
+        # Or times of day run into each other.
+        "labelSeparation": 8,
         "titleColor": "currentColor",
         "domainColor": "currentColor",
         "tickColor": "currentColor",
