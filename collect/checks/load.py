@@ -131,10 +131,10 @@ def check_status(figures: Figures) -> Reason | None:
 def check_timeouts(figures: Figures) -> Reason | None:
     """Answers that came too late: counted as requests, left out of the latency.
 
-    Never invalid by itself: req/s is right, and a server near its limit would keep only the blocks in which
-    it was fast. `Trial.whole_latency_ms` makes up for what the latency lacks. wrk notices only when
-    the answer comes (`response_complete`); a request that is never answered counts nowhere, and
-    only Little's law shows it.
+    Never invalid by itself: req/s is right, and a server near its limit would keep only the blocks
+    in which it was fast. `Trial.whole_latency_ms` makes up for what the latency lacks. wrk notices
+    only when the answer comes (`response_complete`); a request that is never answered counts
+    nowhere, and only Little's law shows it.
     """
     late = figures.timeouts
     if not late:
