@@ -46,6 +46,8 @@ OutcomeStatus = Literal[
 ]
 
 
+ENDED = " (ended)"
+"""In `CpuFigures.others`: follows the name of the parent of processes that ended meanwhile."""
 _Number = TypeVar("_Number", int, float)
 _BEYOND = {
     "mean": 1.0, "stdev": 1.0, "p50": 0.5, "p75": 0.25, "p90": 0.1, "p99": 0.01, "p999": 0.001,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MIN_SHARED = 3
 """Of two variants that moved apart nobody can say which one moved."""
 
-State = Literal["higher", "lower", "no_change", "unknown"]
+State = Literal["higher", "lower", "not_told", "unknown"]
 Blocks = dict[int, float]
 """Figures of one variant by the number of the block."""
 
@@ -49,7 +49,7 @@ class Change:
     """The 95 % interval, for all variants of the table at once; None with one block in a run."""
     high: float | None
     state: State
-    """`no_change` where the interval holds 1, `unknown` where there is none."""
+    """`not_told` where the interval holds 1, `unknown` where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _changes(
     changes = {}
     for name, log in logs.items():
         pair = decided.get(name)
-        state: State = "unknown" if pair is None else "no_change"
+        state: State = "unknown" if pair is None else "not_told"
         if pair is not None and pair.state == "separated":
             state = "higher" if log > 0 else "lower"
         low, high = (None, None) if pair is None else (pair.ratio_low, pair.ratio_high)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from collect.checks import thresholds as at
 from collect.checks.reasons import Reason, number, percent, severity
 from collect.lang import N_, _
+from collect.model import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +19,6 @@ HELPERS = ("redis-server", "postgres", "mysqld", "mariadbd", "memcached")
 KERNEL_THREADS = ("ksoftirqd", "kworker")
 """As `collect.runner.others` names them, for all cores together. They do the network's work for the
 load, whoever it is accounted to."""
-
-ENDED = " (ended)"
-"""Follows the name of the parent of processes that ended meanwhile."""
 
 _OUTCOMES = {
     "start_failed": N_("start failed"),

@@ -141,10 +141,14 @@ def check_timeouts(figures: Figures) -> Reason | None:
         return None
     if figures.timeout_s is None:
         seen = _(
-            "{late} requests took longer than wrk's time-out; wrk left them out of its latency."
+            "{late} requests took longer than wrk's time-out; wrk left them out of its latency, "
+            "which looks better than it was."
         )
     else:
-        seen = _("{late} requests took longer than {limit} s; wrk left them out of its latency.")
+        seen = _(
+            "{late} requests took longer than {limit} s; wrk left them out of its latency, and a "
+            "percentile of {limit} s stands for that or more."
+        )
     return Reason(
         "timeouts",
         "suspect",

@@ -84,12 +84,23 @@ def look_at(ratios: Mapping[Pair, Sequence[float]], share: float = 1.0) -> dict[
     # A pair's own scale can be as small as chance makes it; the host is as noisy for all.
     longest = max(len(of_pair) for of_pair in off.values())
     typical = _scale([x for of_pair in off.values() for x in of_pair], longest)
-    scales = {pair: max(typical, _scale(of_pair, len(of_pair))) for pair, of_pair in off.items()}
-    if longest < LONE_BLOCKS and len(known) == 1:
-        scales = dict.fromkeys(known, 0.0)
+    scales = scales_of({pair: _scale(own, len(own)) for pair, own in off.items()}, typical, longest)
     return looks_of(
         {pair: _fit(of_pair, medians[pair], scales[pair]) for pair, of_pair in known.items()}, share
     )
+
+
+def scales_of(own: Mapping[Pair, float], typical: float, longest: int) -> dict[Pair, float]:
+    """Return by what scale to tell a pair's strays; 0 where none can be told.
+
+    Args:
+        own: each pair's own.
+        typical: that of all pairs together.
+        longest: blocks of the pair that has the most.
+    """
+    if len(own) == 1 and longest < LONE_BLOCKS:
+        return dict.fromkeys(own, 0.0)
+    return {pair: max(typical, scale) for pair, scale in own.items()}
 
 
 def looks_of(fits: Mapping[Pair, Fit], share: float) -> dict[Pair, Look]:

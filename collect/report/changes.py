@@ -53,11 +53,11 @@ _ONE_BLOCK = N_(
     "One block gives no interval, and so no verdict; three blocks in each run are the least that "
     "say something: -e bench_blocks=3."
 )
-_SAME = N_("no change can be told")
+_NOT_TOLD = N_("no change can be told")
 _STATES = {
     "lower": N_("lower"),
     "higher": N_("higher"),
-    "no_change": _SAME,
+    "not_told": _NOT_TOLD,
 }
 _MAX_RATIO, _MIN_RATIO = 1000, 0.001
 
@@ -259,13 +259,13 @@ def _verdicts(table: Table, changes: Sequence[tuple[str, Change | None]]) -> str
         if state in by_state:
             is_better = (state == "higher") == table.higher_is_better
             parts.append(_effect(state, is_better=is_better).format(names=_names(by_state[state])))
-    if same := by_state.get("no_change"):
-        if parts and "unknown" not in by_state and len(same) > 1:
-            parts.append(_("no change can be told: the other {count}").format(count=len(same)))
+    if untold := by_state.get("not_told"):
+        if parts and "unknown" not in by_state and len(untold) > 1:
+            parts.append(_("no change can be told: the other {count}").format(count=len(untold)))
         elif len(by_state) > 1:
-            parts.append(_("no change can be told: {names}").format(names=_names(same)))
+            parts.append(_("no change can be told: {names}").format(names=_names(untold)))
         else:
-            parts.append(_(_SAME))
+            parts.append(_(_NOT_TOLD))
     return text.semicolon(parts)
 
 

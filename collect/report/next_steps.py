@@ -42,10 +42,13 @@ def next_steps(run: Run, host: HostRun, findings: Findings) -> tuple[str, ...]:
         )
     elif host.missing:
         steps.append(
-            _("{missing} of {planned} trials are not here yet. Go on with: {command}").format(
+            _(
+                "{missing} of {planned} trials are not here yet. Go on with all else that this "
+                "run was begun with, and: {command}"
+            ).format(
                 missing=len(host.missing),
                 planned=len(host.plan.trials),
-                command=_with_the_rest(f"{_PLAYBOOK} -e bench_run_id={run_id}"),
+                command=f"{_PLAYBOOK} -e bench_run_id={run_id}",
             )
         )
     if findings.unmended:
@@ -101,12 +104,7 @@ def _more_blocks(host: HostRun, endpoints: Sequence[EndpointReport]) -> list[str
 
 def _command(host: HostRun, blocks: int) -> str:
     per_block_s = estimate_s(host.plan).total_s / host.plan.blocks
-    return _("{command} (about {duration})").format(
-        command=_with_the_rest(f"{_PLAYBOOK} -e bench_blocks={blocks}"),
-        duration=text.seconds(per_block_s * blocks),
-    )
-
-
-def _with_the_rest(command: str) -> str:
     # What a run was begun with stands in no file: -e rates=true, a file of variables, …
-    return _("{command}, and what else this run was begun with").format(command=command)
+    return _("{command} (and all else that this run was begun with; about {duration})").format(
+        command=f"{_PLAYBOOK} -e bench_blocks={blocks}", duration=text.seconds(per_block_s * blocks)
+    )

@@ -80,7 +80,7 @@ def rank_endpoint(
     endpoint: Endpoint,
     comparison: Comparison,
     used: Sequence[tuple[Trial, tuple[str, ...]]],
-    idle_bytes: Mapping[str, float | None],
+    idle_bytes: Mapping[str, float],
 ) -> EndpointReport:
     """Put the rankings of an endpoint into rows.
 
@@ -124,7 +124,7 @@ def _rows(
     plan: Plan,
     ranking: Ranking,
     own: Mapping[str, _Beside],
-    idle_bytes: Mapping[str, float | None],
+    idle_bytes: Mapping[str, float],
 ) -> list[Row]:
     sizes = Counter(ranked.tier for ranked in ranking.rows)
     found = {ranked.variant: ranked for ranked in ranking.rows}
@@ -159,7 +159,7 @@ def _beside(marked: Sequence[tuple[Trial, tuple[str, ...]]]) -> _Beside:
     return _Beside(len(trials), _errors(trials), marks)
 
 
-def idle_of(trials: Iterable[Trial]) -> dict[str, float | None]:
+def idle_of(trials: Iterable[Trial]) -> dict[str, float]:
     """Return the median of each variant's memory before any load, over its starts; in bytes."""
     found: dict[str, list[int]] = {}
     for trial in trials:

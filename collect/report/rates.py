@@ -105,11 +105,6 @@ class SloRow:
     failed: int
     """Searches in which the server failed, which have no figure."""
 
-    @property
-    def rate_rps(self) -> float:
-        """What it carries; 0 where that is not known."""
-        return 0.0 if self.found is None else self.found.rate_rps
-
 
 @dataclass(frozen=True, slots=True)
 class EndpointRates:
@@ -182,7 +177,7 @@ def _endpoint(plan: Plan, name: str, legs: Sequence[Trial]) -> EndpointRates | N
         slo.append(_slo(plan, variant, [leg for leg in mine if leg.leg == "slo"]))
     known_own = tuple(row for row in own if row)
     known_common = sorted((row for row in common if row), key=_by_p99)
-    known_slo = sorted((row for row in slo if row), key=lambda row: -row.rate_rps)
+    known_slo = sorted((row for row in slo if row), key=_by_rate)
     if not known_own and not known_common and not known_slo:
         return None
     said = [
@@ -257,15 +252,22 @@ def _slo(plan: Plan, variant: Variant, legs: Sequence[Trial]) -> SloRow | None:
     limit_ms = None if plan.rates is None else plan.rates.slo_p99_ms
     if limit_ms is None or not (searches or failed):
         return None
-    is_carried = failed < (len(searches) + failed) * _HALF
+    found = carried(searches) if failed < (len(searches) + failed) * _HALF else None
+    if found is None and not failed:
+        return None
     return SloRow(
         variant=variant.id,
         limit_p99_ms=limit_ms,
-        found=carried(searches) if is_carried else None,
+        found=found,
         capacity_rps=_median(search.capacity_rps for search in searches),
         searches=len(searches) + failed,
         failed=failed,
     )
+
+
+def _by_rate(row: SloRow) -> float:
+    """Put what carries most first, and last what nobody can say of."""
+    return math.inf if row.found is None else -row.found.rate_rps
 
 
 def _by_p99(row: RateRow) -> tuple[bool, float]:
@@ -302,8 +304,7 @@ def _common_said(legs: Sequence[Trial], rows: Sequence[RateRow], endpoint: str) 
                 others=text.both([text.one_line(row.variant) for row in ties]),
             )
         )
-        apart = [row for row in others if row not in ties]
-        if apart and all(_is_apart(legs, row, others[-1], len(others)) for row in others[:-1]):
+        if others and all(_is_apart(legs, row, known[-1], len(others)) for row in known[:-1]):
             said.append(
                 _("The highest is that of {variant}, {p99}.").format(
                     variant=text.one_line(others[-1].variant), p99=_p99_said(others[-1])
@@ -358,7 +359,6 @@ def _p99_said(row: RateRow) -> str:
 
 def _slo_said(row: SloRow, endpoint: str) -> str:
     found = row.found
-    failed = _("It failed in {failed} of {searches} searches, which the figure leaves out.")
     if found is None:
         words = _(
             "{variant} failed in {failed} of {searches} searches on {endpoint}: nobody can say "
@@ -383,10 +383,12 @@ def _slo_said(row: SloRow, endpoint: str) -> str:
             "ms."
         )
     if found is not None and row.failed:
-        words = sentences(words, failed)
+        words = sentences(
+            words, _("It failed in {failed} of {searches} searches, which the figure leaves out.")
+        )
     return words.format(
         variant=text.one_line(row.variant),
-        rate=text.figure(row.rate_rps),
+        rate=text.figure(None if found is None else found.rate_rps),
         low=text.figure(None if found is None else found.low_rps),
         high=text.figure(None if found is None else found.high_rps),
         endpoint=text.one_line(endpoint),

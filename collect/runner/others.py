@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collect.model import ENDED
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -81,7 +83,7 @@ def spent(before: Processes, after: Processes) -> dict[str, float]:
             own_s -= earlier.own_s
             ended_s -= earlier.ended_s
         ended_s -= old_s.get(pid, 0.0)
-        for name, seconds in ((process.name, own_s), (f"{process.name} (ended)", ended_s)):
+        for name, seconds in ((process.name, own_s), (f"{process.name}{ENDED}", ended_s)):
             if seconds > 0:
                 totals[name] = totals.get(name, 0.0) + seconds
     ranked = sorted(totals.items(), key=lambda item: (-item[1], item[0]))

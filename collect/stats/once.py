@@ -14,11 +14,11 @@ import numpy as np
 from collect.decide.look import (
     CLIP,
     CLOSE,
-    LONE_BLOCKS,
     MAD_TO_SD,
     MIN_PAIRED,
     ROUNDS,
     looks_of,
+    scales_of,
 )
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ def _fits(ratios: Mapping[Pair, Floats]) -> dict[Pair, Fit]:
     off = {pair: np.sort(np.abs(own - medians[pair])) for pair, own in rising.items()}
     longest = max(map(len, off.values()))
     typical = _scale(np.sort(np.concatenate([*off.values()])), longest)
-    scales = {pair: max(typical, _scale(own, len(own))) for pair, own in off.items()}
-    if longest < LONE_BLOCKS and len(rising) == 1:
-        scales = dict.fromkeys(rising, 0.0)
+    scales = scales_of({pair: _scale(own, len(own)) for pair, own in off.items()}, typical, longest)
     return {
         pair: _fit(ratios[pair], own, medians[pair], scales[pair]) for pair, own in rising.items()
     }

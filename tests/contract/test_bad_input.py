@@ -460,7 +460,7 @@ DATA = {
 }
 # Given by the playbooks to the roles they include, which wins over an inventory.
 GIVEN = {
-    "base_apt", "base_asked",
+    "base_coming",
     "schedule_plan",
     "runner_plan", "server_application", "server_argv", "server_candidate", "server_variant",
     "proxy_variant",

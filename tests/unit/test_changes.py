@@ -74,7 +74,7 @@ def test_several_variants_get_simultaneous_intervals():
     # Holm: x is told apart, so y has the whole level to itself.
     _, expected = welch(A, slightly, level=0.05)
     assert (table["y"].change.low, table["y"].change.high) == pytest.approx(expected[1:])
-    assert table["y"].change.state == "no_change"
+    assert table["y"].change.state == "not_told"
 
 
 def test_holm_takes_back_what_one_of_many_tests_alone_would_claim():
@@ -84,7 +84,7 @@ def test_holm_takes_back_what_one_of_many_tests_alone_would_claim():
     assert compare({"x": A}, {"x": b}).rows[0].change.state == "lower"
     many = {f"v{i}": [rnd.uniform(95, 105) for _ in A] for i in range(9)}
     table = rows(compare({"x": A, **many}, {"x": b, **many}))
-    assert table["x"].change.state == "no_change"
+    assert table["x"].change.state == "not_told"
     assert table["x"].change.low < 1 < table["x"].change.high
 
 
@@ -102,7 +102,7 @@ def test_a_slower_host_shows_as_drift_and_not_against_the_others():
     table = compare(synthetic(1, [1] * 6), synthetic(2, [1] * 6, host=0.6))
     assert table.drift == pytest.approx(0.6, rel=0.1)
     assert all(row.change.state == "lower" for row in table.rows)
-    assert all(row.relative.state == "no_change" for row in table.rows)
+    assert all(row.relative.state == "not_told" for row in table.rows)
 
 
 @pytest.mark.parametrize("variants", [3, 4, 6])
@@ -121,7 +121,7 @@ def test_unchanged_variants_are_seldom_named():
     for seed in range(300):
         b = synthetic(seed + 1000, [0.8, 1, 1, 1], blocks=4, host=0.9)
         table = compare(synthetic(seed, [1] * 4, blocks=4), b)
-        named += any(row.relative.state != "no_change" for row in table.rows[1:])
+        named += any(row.relative.state != "not_told" for row in table.rows[1:])
     assert named <= 300 * 0.05
 
 
@@ -197,7 +197,7 @@ def test_a_run_against_itself_has_not_changed(run):
         for change in (row.change, row.relative):
             if change is not None:
                 assert change.ratio == 1
-                assert change.state == ("no_change" if row.blocks_a > 1 else "unknown")
+                assert change.state == ("not_told" if row.blocks_a > 1 else "unknown")
                 assert change.low is None or change.low <= 1 <= change.high
     assert table.drift in (None, 1)
 
@@ -299,11 +299,9 @@ def test_every_metric_of_every_endpoint_is_compared(write):
     rps, p99 = table_of(changes), table_of(changes, metric="p99_ms")
     assert rows(rps)["granian-wsgi"].change.state == "lower"
     assert rows(p99)["granian-wsgi"].change.state == "higher"
-    assert [row.variant for row in rps.rows if row.relative.state != "no_change"] == [
-        "granian-wsgi"
-    ]
+    assert [row.variant for row in rps.rows if row.relative.state != "not_told"] == ["granian-wsgi"]
     memory = rows(table_of(changes, metric="pss_peak_bytes"))["granian-wsgi"]
-    assert memory.change.state == "no_change"
+    assert memory.change.state == "not_told"
 
 
 def test_a_run_on_disk_against_itself(write):
@@ -312,7 +310,7 @@ def test_a_run_on_disk_against_itself(write):
     assert changes.differences == ()
     for table in changes.hosts[0].tables:
         assert table.drift == 1
-        assert {row.change.state for row in table.rows} == {"no_change"}
+        assert {row.change.state for row in table.rows} == {"not_told"}
         assert {row.change.ratio for row in table.rows} == {1}
 
 

@@ -334,7 +334,7 @@ def test_the_rich_report_says_all_it_has_to_say(report_of):
         "工作进程数不同（2到3个）",
         "其中2次已由重跑补上",
         "未能就绪：504。",
-        "还缺1次。继续运行：ansible-playbookbench.yml",
+        "还缺1次。请加上本次运行开始时的其他变量，继续运行：ansible-playbookbench.yml",
         "未能全部参与比较：daphne-asgi。",
     ):
         assert said in page

@@ -35,7 +35,7 @@ LAYERS = [
     ["activation", "quick"],
     ["model"],
     ["decode", "upgrade", "attempts", "sums", "schema", "fingerprint", "kit_variables"],
-    ["errors", "lang", "alarm", "foreign", "beside", "files", "packages"],
+    ["errors", "lang", "alarm", "foreign", "beside", "files"],
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 # What runs on the host: it ships without the rest of the kit.
