@@ -18,6 +18,40 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Installation:
+    """A release to be brought to the host first, with what it needs before it can serve.
+
+    A package that the project and the kit both need stays at the project's version; a server is
+    always the kit's.
+    """
+
+    unpack: bool
+    """The packed release follows the activation on standard input. False: it is complete."""
+    release_dir: str
+    root: str
+    """Folder in it that the servers work in."""
+    venv_dir: str
+    stamp: str
+    """File that says the release is complete; written last."""
+    python: str
+    """Interpreter of the host to make the virtual environment with."""
+    requirements: str
+    """The file that names the packages, for messages."""
+    index_url: str
+    """Package index instead of pip's own, or empty; may hold a password."""
+    cache_dir: str
+    """Where pip keeps what it downloaded."""
+    generated_file: str
+    """Secrets that never leave the host."""
+    generated: tuple[str, ...]
+    """Their names; one that is there keeps its value."""
+    setup: tuple[str, ...]
+    """The command that prepares the state."""
+    setup_stamp: str
+    """File that says it went well."""
+
+
+@dataclass(frozen=True, slots=True)
 class Activation:
     """A release and a variant to serve it with, and the answers that prove that it does."""
 
@@ -36,9 +70,12 @@ class Activation:
     candidate_port: int
     ready_timeout_s: float
     stop_timeout_s: float
-    units: dict[str, str] = field(default_factory=dict)
-    """Unit files of the service and of its candidate, by name, to be kept with what is staged. They
-    come along here since a file that Ansible writes by itself costs a third of a second."""
+    staged: dict[str, str] = field(default_factory=dict)
+    """By name, to be kept with what is staged: unit files of the service and of its candidate, and
+    app.env, which may hold secrets. They come along here since a file that Ansible writes by itself
+    costs a third of a second."""
+    install: Installation | None = None
+    """None: the release is on the host, with all that it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +107,12 @@ class Outcome:
     what: tuple[str, ...]
     """Each difference that was (or, with `--check`, would be) made, in words."""
     failed: bool = False
+    temporary: bool = False
+    """Whether it looks like the network's fault, so that trying again may help."""
     message: str = ""
     journal: str = ""
-    """The last lines of the server that did not come up."""
+    """The last lines of the server that did not come up, or of what could not be prepared."""
+    warnings: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
 
 

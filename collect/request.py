@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
-from collect.activation import Activation, Service, parse_service
+from collect.activation import Activation, Installation, Service, parse_service
 from collect.decode import decode
 from collect.errors import DataError, shown
 from collect.inputs import ENDPOINTS, check_endpoints, check_folder_name, check_whole
@@ -153,7 +153,8 @@ def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed
     ports: Mapping[str, Any],
     ready_timeout_s: object,
     stop_timeout_s: object,
-    units: object = None,
+    staged: object = None,
+    install: object = None,
 ) -> Activation:
     """Return what the host is told to serve.
 
@@ -169,7 +170,8 @@ def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed
         ports: `{address, port, candidate_port}`.
         ready_timeout_s: `service_ready_timeout_s`.
         stop_timeout_s: how long a server may take to finish what it has.
-        units: text by name of the unit files that changed or may have; null for none.
+        staged: text by name of the files that changed or may have; null for none.
+        install: what brings the release, as the app role says it; null where it is there.
     """
     port = check_whole(ports["port"], "port", 1, 65535)
     candidate_port = check_whole(ports["candidate_port"], "service_candidate_port", 1, 65535)
@@ -189,7 +191,8 @@ def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed
         candidate_port=candidate_port,
         ready_timeout_s=float(check_whole(ready_timeout_s, "service_ready_timeout_s", 1)),
         stop_timeout_s=float(check_whole(stop_timeout_s, "service_stop_timeout_s", 1)),
-        units=decode(dict[str, str], plain(units) or {}, "units"),
+        staged=decode(dict[str, str], plain(staged) or {}, "staged"),
+        install=decode(Installation, plain(install), "install") if install else None,
     )
 
 

@@ -40,7 +40,6 @@ DERIVED = (
     "server_bind",
     "server_protocol",
     "service_requested",
-    "service_desired",
     "service_release",
 )
 """Variables of group_vars/all that are worked out from others and are not to be set."""

@@ -1,4 +1,7 @@
-"""The command line: `serverbench-runner.pyz activate FILE`, one line of JSON as the answer."""
+"""The command line: `serverbench-runner.pyz activate FILE`, one line of JSON as the answer.
+
+The first line of the file is the activation; a packed release may follow it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from collect.activation import Activation, Outcome, dump
 from collect.decode import decode
@@ -18,6 +21,7 @@ from collect.runner.lock import LOCK_FILE, HostLock
 from collect.runner.seams import SystemClock, iso
 from collect.runner.systemd import Systemd
 from collect.service.activate import Activator
+from collect.service.environment import InstallError
 from collect.service.host import Host, Places
 
 if TYPE_CHECKING:
@@ -29,20 +33,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     os.umask(0o022)
     try:
-        outcome = _activate(options)
+        if str(options.file) == "-":
+            outcome = _activate(options, sys.stdin.buffer)
+        else:
+            with options.file.open("rb") as given:
+                outcome = _activate(options, given)
+    except InstallError as error:
+        outcome = _failure(error, journal=error.said, temporary=error.temporary)
     except (ServerbenchError, OSError) as error:
-        outcome = Outcome(changed=False, what=(), failed=True, message=str(error))
+        outcome = _failure(error)
     sys.stdout.write(dump(outcome))
     return 1 if outcome.failed else 0
 
 
-def _activate(options: argparse.Namespace) -> Outcome:
-    text = sys.stdin.read() if str(options.file) == "-" else options.file.read_text("utf-8")
+def _activate(options: argparse.Namespace, given: IO[bytes]) -> Outcome:
     try:
-        wanted = decode(Activation, json.loads(text), str(options.file))
+        wanted = decode(Activation, json.loads(given.readline()), str(options.file))
     except ValueError as error:
         raise ServerbenchError(f"{options.file}: not JSON ({error})") from error
-    host = Host(Places(), Systemd(), SystemClock(), HttpAsker, _log)
+    host = Host(Places(), Systemd(), SystemClock(), HttpAsker, _log, archive=given)
     if options.check:
         return Activator(wanted, host).look()
     lock = HostLock(options.lock_file, f"deployment of {wanted.release}", iso(time.time()))
@@ -50,6 +59,17 @@ def _activate(options: argparse.Namespace) -> Outcome:
         return Activator(wanted, host).run()
     finally:
         lock.release()
+
+
+def _failure(error: Exception, *, journal: str = "", temporary: bool = False) -> Outcome:
+    return Outcome(
+        changed=False,
+        what=(),
+        failed=True,
+        message=str(error),
+        journal=journal,
+        temporary=temporary,
+    )
 
 
 def _log(message: str) -> None:
@@ -62,7 +82,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         description="Make a release current and a variant the service of this host. Nothing changes"
         " unless a candidate answers rightly first; what fails later is put back.",
     )
-    parser.add_argument("file", type=Path, help="what shall be, as JSON; - reads standard input")
+    parser.add_argument(
+        "file",
+        type=Path,
+        help="a line of JSON that says what shall be, then the packed release it brings, if any;"
+        " - reads standard input",
+    )
     parser.add_argument("--check", action="store_true", help="only say what would be changed")
     parser.add_argument(
         "--lock-file", type=Path, default=LOCK_FILE, help="one per host (default: %(default)s)"

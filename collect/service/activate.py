@@ -14,6 +14,7 @@ from collect.runner.trial_folder import write_atomically
 from collect.service import files
 from collect.service.candidate import Refusal, prove, remove_candidate, try_candidate
 from collect.service.host import CANDIDATE
+from collect.service.install import Installer
 from collect.service.releases import Releases
 
 if TYPE_CHECKING:
@@ -50,11 +51,14 @@ class Activator:
         self._places = host.places
         self._releases = Releases(host.places.root_dir)
         self._service = load_service(host.places.service_file)
+        self._installer = wanted.install and Installer(wanted.install, host.archive)
 
     def look(self) -> Outcome:
         """Say what would be changed."""
         found = self._find()
         what = (*found.what, *self._opened_up(found))
+        if self._installer:
+            what = (*self._installer.foresee(), *what)
         if files.read_undo(self._places.undo_file):
             what = ("an activation that was cut off is put right", *what)
         return Outcome(bool(what), what, differences=found.differences)
@@ -68,8 +72,15 @@ class Activator:
         """
         wanted, host = self._wanted, self._host
         what = self._put_right()
+        installer = self._installer
+        if installer:
+            what += installer.bring()
         self._releases.check(wanted.release)
         self._stage()
+        # Before the release is current, for a service must find what it needs: what a migration
+        # changes has to suit the release that still serves.
+        if installer:
+            what += installer.prepare()
         found = self._find()
         if found.needs_start and (refusal := try_candidate(wanted, host)):
             return self._failed(refusal, f"nothing was changed: {self._still()}")
@@ -81,7 +92,7 @@ class Activator:
                 return self._failed(refusal, problem or f"all is as it was: {self._still()}")
             self._places.undo_file.unlink(missing_ok=True)
         what += self._opened_up(found)
-        for path in found.files:
+        for path in self._kept(found):
             if path.exists():
                 path.chmod(files.mode_of(path))
         needed = [wanted.release]
@@ -90,11 +101,12 @@ class Activator:
         if gone := self._releases.superfluous(wanted.releases_kept, needed):
             self._releases.remove(gone)
             what += tuple(f"{path} is removed" for path in gone)
-        return Outcome(bool(what), what, differences=found.differences)
+        warnings = installer.warnings if installer else ()
+        return Outcome(bool(what), what, differences=found.differences, warnings=warnings)
 
     def _stage(self) -> None:
-        """Keep the units that came along, each once systemd has nothing against it."""
-        for name, text in self._wanted.units.items():
+        """Keep the files that came along, each unit once systemd has nothing against it."""
+        for name, text in self._wanted.staged.items():
             target = self._places.staged_dir / name
             if files.read(target) == text:
                 continue
@@ -151,9 +163,13 @@ class Activator:
         """Name the files whose mode somebody changed: that needs no new process."""
         return tuple(
             f"{path} gets its mode back"
-            for path in found.files
+            for path in self._kept(found)
             if path.exists() and path.stat().st_mode & 0o7777 != files.mode_of(path)
         )
+
+    def _kept(self, found: Found) -> list[Path]:
+        staged = (self._places.staged_dir / name for name in self._wanted.staged)
+        return [*found.files, *staged]
 
     def _expected_files(self) -> dict[Path, str | None]:
         """Return what is staged; what is not stays as it is."""
@@ -165,7 +181,7 @@ class Activator:
                 targets.append(places.proxy_config(variant))
         expected: dict[Path, str | None] = {}
         for target in targets:
-            text = self._wanted.units.get(target.name) or files.read(
+            text = self._wanted.staged.get(target.name) or files.read(
                 places.staged_dir / target.name
             )
             if text is not None:

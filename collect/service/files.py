@@ -54,6 +54,15 @@ def is_readable(path: Path) -> bool:
     return path.suffix in _READABLE
 
 
+def is_as_written(path: Path) -> bool:
+    """Tell whether the file is there with the mode and the owner that it was written with."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    return (found.st_mode & 0o7777, found.st_uid) == (mode_of(path), os.geteuid())
+
+
 def write(path: Path, text: str | None) -> None:
     """Replace the file in one step, durably; None removes it."""
     if text is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from collect.runner.seams import Services
 
@@ -86,3 +86,5 @@ class Host:
     asker: Callable[[str, int], Asker]
     """Makes the one that asks at an address and port."""
     log: Callable[[str], None]
+    archive: IO[bytes]
+    """The packed release, where one is to be installed."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import replace
 
-from collect.activation import Activation
+from collect.activation import Activation, Installation
 from collect.model import Endpoint, Expectation, Variant
 from collect.runner.seams import Answer, NoAnswerError, UnitState
 from collect.service.activate import Activator
@@ -28,6 +29,26 @@ def variant(name, *, socket=False, proxy="none", **more):
         workers=2,
         **more,
     )
+
+
+def installation(folder, **changes):
+    """A release that is to be unpacked and prepared below the folder."""
+    wanted = Installation(
+        unpack=True,
+        release_dir=str(folder / "release"),
+        root="",
+        venv_dir=str(folder / "venv"),
+        stamp=str(folder / "release/.complete-1"),
+        python="python3",
+        requirements="pyproject.toml",
+        index_url="",
+        cache_dir=str(folder / "cache"),
+        generated_file=str(folder / "secret.env"),
+        generated=("KEY",),
+        setup=("touch", str(folder / ".setup-1")),
+        setup_stamp=str(folder / ".setup-1"),
+    )
+    return replace(wanted, **changes)
 
 
 class Killed(BaseException):
@@ -69,6 +90,7 @@ class FakeHost:
         self.owner = None
         self.kill_at = None
         self.ages = 0
+        self.archive = b""
 
     # Setting the scene
     def install(self, *releases):
@@ -88,6 +110,7 @@ class FakeHost:
     def stage(self, one, release, text="settings", environment="A=1\n", proxy="listen\n"):
         staged = self.places.staged_dir
         (staged / "app.env").write_text(environment)
+        (staged / "app.env").chmod(0o600)
         if one is None:
             return
         (staged / one.unit).write_text(f"{text}\n")
@@ -115,12 +138,15 @@ class FakeHost:
         return replace(wanted, **changes)
 
     def activator(self, wanted):
-        return Activator(
-            wanted,
-            Host(
-                self.places, self, self, lambda _address, port: Door(self, port), self.logged.append
-            ),
+        host = Host(
+            self.places,
+            self,
+            self,
+            lambda _address, port: Door(self, port),
+            self.logged.append,
+            io.BytesIO(self.archive),
         )
+        return Activator(wanted, host)
 
     def deploy(
         self, one, release, *, text="settings", environment="A=1\n", proxy="listen\n", **changes

@@ -71,7 +71,7 @@ def arriving(one, release, text):
 
 def test_units_come_along_and_replace_what_was_staged(host):
     host.deploy(GRANIAN, "r1")
-    wanted = host.activation(GRANIAN, "r1", units=arriving(GRANIAN, "r1", "others"))
+    wanted = host.activation(GRANIAN, "r1", staged=arriving(GRANIAN, "r1", "others"))
     before = host.units_on_disk()
     foreseen = host.activator(wanted).look()
     assert f"{host.places.unit_dir / GRANIAN.unit} changes" in foreseen.what
@@ -90,7 +90,7 @@ def test_a_unit_that_systemd_refuses_is_not_even_staged(host):
     host.deploy(GRANIAN, "r1")
     host.calls.clear()
     host.refused["oops"] = "Unknown key name 'Oops'"
-    wanted = host.activation(GRANIAN, "r2", units=arriving(GRANIAN, "r2", "oops"))
+    wanted = host.activation(GRANIAN, "r2", staged=arriving(GRANIAN, "r2", "oops"))
     with pytest.raises(ServerbenchError, match="failed to validate: Unknown key name 'Oops'"):
         host.activator(wanted).run()
     assert host.acted() == []

@@ -1,4 +1,4 @@
-"""Hand an activation to the host's own tool, and tell its answer as a task's result.
+"""Hand an activation and its release to the host's own tool, and tell what it did.
 
 One command over the open connection: no module, and so no second Python, is started for it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -19,7 +20,10 @@ MAX_ANSWER = 1024 * 1024
 
 
 class ActionModule(ActionBase):
-    """`activate_service: {tool, activation}`; fails with why, and the server's last lines."""
+    """`activate_service: {tool, activation, archive}`; fails with why, and a server's last lines.
+
+    The archive goes along where the activation says that it is to be unpacked.
+    """
 
     _requires_connection = True
     _supports_check_mode = True
@@ -33,15 +37,18 @@ class ActionModule(ActionBase):
             {
                 "tool": {"type": "path", "required": True},
                 "activation": {"type": "dict", "required": True},
+                "archive": {"type": "path", "default": ""},
             }
         )
         host = (task_vars or {}).get("inventory_hostname", "host")
+        wanted = arguments["activation"]
+        sent = json.dumps(wanted).encode() + b"\n"
+        if (wanted.get("install") or {}).get("unpack") and not self._task.check_mode:
+            sent += Path(arguments["archive"]).read_bytes()
         command = ["python3", "-B", arguments["tool"], "activate", "-"]
         if self._task.check_mode:
             command.append("--check")
-        said = self._low_level_execute_command(
-            shlex.join(command), in_data=json.dumps(arguments["activation"]).encode()
-        )
+        said = self._low_level_execute_command(shlex.join(command), in_data=sent)
         try:
             # What the host says is not trusted to be what its tool would say.
             outcome = decode(Outcome, json.loads(said["stdout"][:MAX_ANSWER]), arguments["tool"])
@@ -53,10 +60,12 @@ class ActionModule(ActionBase):
                 "failed": True,
                 "msg": f"{host}: {outcome.message}",
                 "stderr": outcome.journal,
+                "temporary": outcome.temporary,
             }
         return result | {
             "changed": outcome.changed,
             "what": list(outcome.what),
+            "warnings": list(outcome.warnings),
             "diff": [
                 {
                     "before": one.before or "",

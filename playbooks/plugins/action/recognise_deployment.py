@@ -1,8 +1,11 @@
-"""Tell whether a host is as a deployment under these variables would leave it.
+"""Tell what a host shall serve, and whether it is as a deployment would leave it.
 
 A task costs a third of a second and a deployment has dozens; most of the time there is nothing to
 do. So the last one notes checksums on the host: of the kit, of every variable that its roles take,
 and of the host itself. While all three are the same, its tasks would find nothing to change.
+
+Plan and service are templates that take a tenth of a second each time they are worked out. So this
+is the one place of a deployment where they are; the tasks after it go by what it returns.
 """
 
 from __future__ import annotations
@@ -13,8 +16,12 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
+from collect.decode import encode
+from collect.errors import DataError
 from collect.fingerprint import fingerprint, kit_digest, read_converged
 from collect.kit_variables import options
+from collect.request import recorded_service
+from collect.variants import plain
 
 ROOT = Path(__file__).resolve().parents[3]
 PROVISIONING = ("base", "redis", "loadgen", "runner", "postgresql")
@@ -24,12 +31,12 @@ LEFT_OUT_ROLES = ("lab_host", "teardown", "schedule", "preflight")
 LEFT_OUT_PREFIXES = ("bench_", "schedule_", "lab_")
 LEFT_OUT = frozenset({
     "server", "interface", "proxy", "profile", "label", "app_release", "deploy_everything",
-    "runner_plan", "runner_run_id", "runner_results_dir", "runner_is_running",
+    "app_interfaces", "runner_plan", "runner_run_id", "runner_results_dir", "runner_is_running",
 })  # fmt: skip
 
 
 class ActionModule(ActionBase):
-    """`recognise_deployment: {desired: {…}}`: what is wanted and no variable says by itself."""
+    """`recognise_deployment: {plan, requested, release, catalogue, ladder}`: what is wanted."""
 
     _requires_connection = False
     _supports_check_mode = True
@@ -37,29 +44,63 @@ class ActionModule(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Return `is_provisioned`, `is_deployed`, and what is to be noted after a deployment."""
+        """Return what shall be, whether it is, and what is to be noted after a deployment.
+
+        `service`: the variant that serves or shall, or null; `takes_over`: whether it was asked
+        for; `variants`: the others to deploy; `proxies` of all of them; `address` and `port`;
+        `is_provisioned`, `is_deployed`, `fingerprints`.
+        """
         result = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec({"desired": {"type": "dict", "required": True}})
+        _, arguments = self.validate_argument_spec(
+            {
+                "plan": {"type": "dict", "required": True},
+                "requested": {"type": "dict"},
+                "release": {"type": "str", "required": True},
+                "catalogue": {"type": "dict", "required": True},
+                "ladder": {"type": "bool", "required": True},
+            }
+        )
         known = task_vars or {}
         host = known["preflight_host"]
+        plan, requested = plain(arguments["plan"]), plain(arguments["requested"])
+        try:
+            service = requested or _recorded(known, plan["variants"], arguments["catalogue"])
+        except DataError as error:
+            return result | {"failed": True, "msg": str(error)}
+        # A service that is asked for by itself leaves the other variants as they were.
+        every = [] if requested else plan["variants"]
+        others = [one for one in every if service is None or one["id"] != service["id"]]
         about = {"kit": kit_digest(ROOT), "system": host["name"], "cores": host["cores"]}
         names = {name for role in PROVISIONING for name in options(ROOT / "roles" / role)}
         names.add("app_database")
         provisioning = fingerprint({**about, "variables": self._values(names, known)})
         roles = sorted(path.parents[1] for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
-        every = {
+        names = {
             name for role in roles if role.name not in LEFT_OUT_ROLES for name in options(role)
         } | set(options(ROOT / "playbooks"))
+        desired = {
+            "everything": not requested,
+            "service": service,
+            "variants": plan["variants"],
+            **{name: plan[name] for name in ("address", "port")},
+            **{name: arguments[name] for name in ("release", "ladder")},
+        }
         deployment = fingerprint(
             {
                 "provisioning": provisioning,
-                "variables": self._values(every, known),
-                "desired": arguments["desired"],
+                "variables": self._values(names, known),
+                "desired": desired,
             }
         )
         before = read_converged(host.get("converged", ""))
         is_same = bool(before.state) and before.state == host.get("state", "")
         return result | {
+            "service": service,
+            "takes_over": bool(requested),
+            "variants": others,
+            "proxies": sorted({one["proxy"] for one in (*others, *([service] if service else ()))}),
+            "address": plan["address"],
+            "port": plan["port"],
             "fingerprints": [provisioning, deployment],
             "is_provisioned": is_same and before.provisioning == provisioning,
             "is_deployed": is_same and before.deployment == deployment,
@@ -78,3 +119,15 @@ class ActionModule(ActionBase):
         except AnsibleError:
             # It needs what only a later task knows; what it is made of counts all the same.
             return str(value)
+
+
+def _recorded(
+    known: dict[str, Any], variants: list[dict[str, Any]], catalogue: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Return the variant that the host serves, as the plan has it now if it does; else None."""
+    host = known["inventory_hostname"]
+    service = recorded_service(known["preflight_host"].get("service"), host, catalogue)
+    if service is None:
+        return None
+    planned = (variant for variant in variants if variant["id"] == service.variant.id)
+    return next(planned, encode(service.variant))

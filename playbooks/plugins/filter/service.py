@@ -11,7 +11,7 @@ from collect.decode import decode, encode
 from collect.errors import DataError
 from collect.inputs import check_whole
 from collect.model import Variant
-from collect.request import make_activation, recorded_service, requested_variant
+from collect.request import make_activation, requested_variant
 from collect.variants import MAX_CORES, plain
 
 
@@ -22,27 +22,6 @@ def serverbench_requested(variables: dict[str, Any], cores: int | str) -> dict[s
     except DataError as error:
         raise AnsibleFilterError(str(error)) from None
     return None if variant is None else encode(variant)
-
-
-def serverbench_recorded(
-    text: str, host: str, variants: list[dict[str, Any]], catalogue: dict[str, Any]
-) -> dict[str, Any] | None:
-    """Return the variant a host serves, as the plan has it now if it does; None without one.
-
-    Args:
-        text: the host's service.json, or nothing.
-        host: its name, for the message where that cannot be read.
-        variants: those of the plan.
-        catalogue: `server_catalogue`, which knows what may be on record.
-    """
-    try:
-        service = recorded_service(text, host, catalogue)
-    except DataError as error:
-        raise AnsibleFilterError(str(error)) from None
-    if service is None:
-        return None
-    planned = (variant for variant in plain(variants) if variant["id"] == service.variant.id)
-    return next(planned, encode(service.variant))
 
 
 def serverbench_activation(variant: dict[str, Any] | None, **parts: Any) -> dict[str, Any]:  # noqa: ANN401 - variables
@@ -76,7 +55,6 @@ class FilterModule:
         """Return the filters of this plugin."""
         return {
             "serverbench_activation": serverbench_activation,
-            "serverbench_recorded": serverbench_recorded,
             "serverbench_requested": serverbench_requested,
             "serverbench_tagged": serverbench_tagged,
         }

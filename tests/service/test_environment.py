@@ -1,21 +1,17 @@
 """The environment of a release: real environments, real pip, a small index of our own."""
 
 import hashlib
-import importlib
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from package_index import serve, wheel
+from service_fakes import installation
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-sys.path.append(str(ROOT / "roles/app/module_utils"))
-environments = importlib.import_module("serverbench_app.environment")
-
+from collect.service import environment as environments
 
 WHEELS = dict(
     wheel(name, version, *requires)
@@ -67,7 +63,7 @@ def lock(*pins):
 
 
 def release(folder, index_url, requirements, servers, **changes):
-    """Parameters of the module for an unpacked release."""
+    """What is wanted of an unpacked release."""
     own = folder / "release/.serverbench"
     own.mkdir(parents=True, exist_ok=True)
     (folder / "release/src").mkdir(exist_ok=True)
@@ -78,21 +74,11 @@ def release(folder, index_url, requirements, servers, **changes):
     names = [line.split()[0] for line in servers.splitlines() if "==" in line]
     (own / "servers.in").write_text("\n".join(n for n in names if not n.startswith("asgiref")))
     (own / "servers.txt").write_text(servers)
-    return {
-        "release_dir": str(folder / "release"),
-        "root": "src",
-        "venv_dir": str(folder / "venv"),
-        "stamp": str(folder / "release/.complete-x"),
-        "python": "python3",
-        "requirements": "pyproject.toml",
-        "index_url": index_url,
-        "cache_dir": str(folder / "cache"),
-        **changes,
-    }
+    return replace(installation(folder), root="src", index_url=index_url, **changes)
 
 
-def version(parameters, name):
-    python = Path(parameters["release_dir"]) / "src/.venv/bin/python"
+def version(wanted, name):
+    python = Path(wanted.release_dir) / "src/.venv/bin/python"
     code = f"import {name}; print({name}.VERSION)"
     return subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.strip()  # noqa: PLW1510 - an empty text fails
 
@@ -109,7 +95,7 @@ def test_a_shared_package_is_the_projects_and_a_server_is_the_kits(tmp_path, ind
     assert version(given, "gunicorn") == "27.0"
     (warning,) = environment.warnings
     assert "The project asks for gunicorn 23.0; the kit measures 27.0" in warning
-    assert (tmp_path / "release/.complete-x").exists()
+    assert (tmp_path / "release/.complete-1").exists()
     assert list((tmp_path / "release/src").glob("__pycache__/a.*.pyc"))
 
     # Another package: everything else comes from the host's own cache.

@@ -8,8 +8,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from collect.errors import ServerbenchError
+
+if TYPE_CHECKING:
+    from collect.activation import Installation
 
 MIN_PYTHON = (3, 10)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -25,13 +30,14 @@ _WANTS_A_COMPILER = ("gcc", "cc1", "Python.h", "pg_config", "mysql_config", "pkg
 _MOST = 600
 
 
-class InstallError(Exception):
+class InstallError(ServerbenchError):
     """One line that names the variable and the next step."""
 
-    def __init__(self, message: str, *, temporary: bool = False) -> None:
-        """Keep whether trying again may help."""
+    def __init__(self, message: str, *, temporary: bool = False, said: str = "") -> None:
+        """Keep whether trying again may help, and what a command said before it failed."""
         super().__init__(message)
         self.temporary = temporary
+        self.said = said
 
 
 def canonical(name: str) -> str:
@@ -59,11 +65,11 @@ def without(lock: str, names: set[str]) -> str:
 class Environment:
     """One virtual environment and the pip in it."""
 
-    def __init__(self, parameters: dict[str, Any]) -> None:
-        """Take the module's parameters."""
-        self._given = parameters
-        self._dir = Path(parameters["venv_dir"])
-        self._own = Path(parameters["release_dir"]) / ".serverbench"
+    def __init__(self, wanted: Installation) -> None:
+        """Touch nothing yet."""
+        self._wanted = wanted
+        self._dir = Path(wanted.venv_dir)
+        self._own = Path(wanted.release_dir) / ".serverbench"
         self.warnings: list[str] = []
 
     def make(self) -> None:
@@ -73,21 +79,21 @@ class Environment:
         found = self._versions()
         if "django" not in found:
             raise InstallError(
-                f"app_requirements: {self._given['requirements']} brings no Django; name the file "
+                f"app_requirements: {self._wanted.requirements} brings no Django; name the file "
                 "that holds what the project needs"
             )
         complaints = self._complaints()
         self._install_servers(found)
         if new := [line for line in self._complaints() if line not in complaints]:
             raise InstallError(
-                f"app_requirements: the versions in {self._given['requirements']} do not go with "
+                f"app_requirements: the versions in {self._wanted.requirements} do not go with "
                 f"the kit's servers: {'; '.join(new)}. Pin versions that do, or change the "
                 "server's in roles/server/files/requirements.in and run make lock"
             )
         (self._dir / ".complete").touch()
 
     def _create(self) -> None:
-        python = self._given["python"]
+        python = self._wanted.python
         program = shutil.which(python)
         if program is None:
             others = sorted(
@@ -142,7 +148,7 @@ class Environment:
         temporary = any(word in text for word in _OF_THE_NETWORK)
         if temporary:
             hint = "; is pip_index_url right, and reachable from this host?"
-        what = self._given["requirements"]
+        what = self._wanted.requirements
         raise InstallError(
             f"app_requirements: pip cannot install {what}: {_tail(done)}{hint}", temporary=temporary
         )
@@ -163,12 +169,12 @@ class Environment:
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
-            "PIP_CACHE_DIR": self._given["cache_dir"],
+            "PIP_CACHE_DIR": self._wanted.cache_dir,
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_ROOT_USER_ACTION": "ignore",
             "LC_ALL": "C.UTF-8",
         }
-        if index_url := self._given["index_url"]:
+        if index_url := self._wanted.index_url:
             environment["PIP_INDEX_URL"] = index_url
             # A mirror inside a cloud often has no TLS, which pip refuses unless told so.
             if index_url.startswith("http://"):
@@ -182,14 +188,14 @@ class Environment:
             stdin=subprocess.DEVNULL,
             env=environment,
             # A requirement such as ./vendor/x is relative to the project.
-            cwd=self._given["release_dir"],
+            cwd=self._wanted.release_dir,
         )
 
 
-def finish(parameters: dict[str, Any]) -> None:
+def finish(wanted: Installation) -> None:
     """Link the environment into the release, compile the code, and write the stamp."""
-    release, venv = Path(parameters["release_dir"]), Path(parameters["venv_dir"])
-    link = release / parameters["root"] / ".venv"
+    release, venv = Path(wanted.release_dir), Path(wanted.venv_dir)
+    link = release / wanted.root / ".venv"
     link.unlink(missing_ok=True)
     link.symlink_to(venv)
     # The services may not write here, so the byte code is compiled now rather than at every start.
@@ -200,7 +206,7 @@ def finish(parameters: dict[str, Any]) -> None:
         capture_output=True,
         stdin=subprocess.DEVNULL,
     )
-    Path(parameters["stamp"]).touch()
+    Path(wanted.stamp).touch()
 
 
 def _tail(done: subprocess.CompletedProcess[str]) -> str:
