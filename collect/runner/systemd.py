@@ -127,6 +127,17 @@ class Systemd:
         """Read the unit files anew; `ServerbenchError` when that fails."""
         self._do("daemon-reload")
 
+    def has_read(self, units: Sequence[str], drop_in: Path) -> bool:
+        """Tell whether systemd knows the units as their files are now, that drop-in among them.
+
+        One that it had forgotten is read by the question itself.
+        """
+        done = self._do("show", "--property=LoadState,NeedDaemonReload,DropInPaths", "--", *units)
+        found = [_pairs(block) for block in done.stdout.split("\n\n")]
+        return all(
+            (one.get("LoadState"), one.get("NeedDaemonReload")) == ("loaded", "no") for one in found
+        ) and any(str(drop_in) in (one.get("DropInPaths") or "").split() for one in found)
+
     def verify(self, path: Path, unit: str) -> str | None:
         """Return what systemd would say against the file as that unit; None where it is fine."""
         done = _call([VERIFY, str(path), unit], COMMAND_TIMEOUT_S)

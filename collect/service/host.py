@@ -69,6 +69,9 @@ class Units(Services, Protocol):
     def reload(self) -> None:
         """Read the unit files anew."""
 
+    def has_read(self, units: Sequence[str], drop_in: Path) -> bool:
+        """Tell whether systemd knows the units as their files are now, that drop-in among them."""
+
     def verify(self, path: Path, unit: str) -> str | None:
         """Return what systemd would say against the file as that unit; None where it is fine."""
 

@@ -150,8 +150,8 @@ def test_a_secret_of_the_environment_is_shown_nowhere(measured, variables, deplo
     other = {"app_environment": {**variables["app_environment"], "BOARD_MORE": "canary too"}}
     check = run_playbook("deploy.yml", deployed, limit=HOST, check=True, **{**variables, **other})
     assert check.result(HOST, "Install the release")["what"] == [
-        "/etc/serverbench/service/app.env changes",
         "app_setup_commands run",
+        "/etc/serverbench/app.env changes",
     ]
     for done in (run, again, check):
         assert "canary '" not in done.stdout + json.dumps(done.tasks)

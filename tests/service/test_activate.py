@@ -116,6 +116,15 @@ def test_a_new_release_is_tried_beside_the_old_one_first(host):
     assert load_service(host.places.service_file).previous_release == "r1"
 
 
+@pytest.mark.parametrize("knows", [True, False])
+def test_systemd_reads_all_units_anew_only_where_it_does_not_know_the_candidate(host, knows):
+    host.deploy(GRANIAN, "r1")
+    host.knows_new_units = knows
+    host.deploy(GRANIAN, "r2")
+    assert host.calls.count("reload") == (0 if knows else 1)
+    assert host.serving_release(GRANIAN.unit) == "r2"
+
+
 def test_a_socket_stays_open_while_its_service_is_restarted(host):
     host.deploy(GUNICORN, "r1")
     host.deploy(GUNICORN, "r2")
