@@ -159,8 +159,8 @@ def test_a_redeployment_loses_no_request(serving, releases):
 
 
 # With changed code; a task takes a third of a second, and what is sent the time there and back.
-TASKS_AT_MOST = 38  # Those that are skipped among them.
-SENT_AT_MOST = 9
+TASKS_AT_MOST = 23  # Those that are skipped among them.
+SENT_AT_MOST = 4
 
 
 @pytest.mark.lab
