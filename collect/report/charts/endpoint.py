@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from functools import partial
 from typing import TYPE_CHECKING
 
 from collect.lang import N_, _
@@ -23,11 +24,11 @@ from collect.report.charts.parts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from collect.model import Trial
     from collect.report.build import HostReport
-    from collect.report.ranking import EndpointReport, Table
+    from collect.report.ranking import EndpointReport, Row, Table
 
 _CPU_COLOURS = {
     "server": "#009E73",
@@ -70,7 +71,7 @@ def endpoint_charts(host: HostReport, part: EndpointReport) -> list[Chart]:
                 "hour to hour, so compare inside blocks: that is what the chart beside this one "
                 "does."
             ),
-            _figures(host, part.rps, "req/s", _rps),
+            partial(_figures, host, part.rps, "req/s", _rps),
         ),
         *_behind(host, part),
         *_memory(host, part),
@@ -190,7 +191,7 @@ def _memory(host: HostReport, part: EndpointReport) -> list[Chart]:
     points = []
     idle, peak, rss, cgroup = map(_, _SIZES)
     for row in part.memory.rows:
-        trials = host.used.get((row.variant.id, part.endpoint.name), ())
+        trials = _used(host, part, row)
         own = [trial.memory for trial in trials if trial.memory]
         kinds: dict[str, float | None] = {
             idle: row.idle_bytes,
@@ -318,7 +319,7 @@ def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
     """Draw the percentiles of the latency, a line a variant."""
     points = []
     for row in part.rps.rows:
-        trials = host.used.get((row.variant.id, part.endpoint.name), ())
+        trials = _used(host, part, row)
         found = [latency for trial in trials if (latency := trial.whole_latency_ms)]
         for name in _PERCENTILES:
             value = median(getattr(latency, name) for latency in found)
@@ -343,14 +344,26 @@ def _latency(host: HostReport, part: EndpointReport) -> list[Chart]:
 
 
 def _cpu(host: HostReport, part: EndpointReport) -> list[Chart]:
-    """Draw who used the host's cores while load ran."""
+    """Draw who used the host's cores while load ran; none where no trial tells."""
+    if all(_shares(one) is None for row in part.rps.rows for one in _used(host, part, row)):
+        return []
+    return [
+        Chart(
+            name_of("cpu", part),
+            _("Who used the cores"),
+            _(
+                "Means over the trials used. wrk runs on the same host and takes its share from "
+                "the server; what others took was missing to both."
+            ),
+            partial(_users, host, part),
+        )
+    ]
+
+
+def _users(host: HostReport, part: EndpointReport) -> Spec:
     bars = []
     for row in part.rps.rows:
-        shares = [
-            share
-            for trial in host.used.get((row.variant.id, part.endpoint.name), ())
-            if (share := _shares(trial)) is not None
-        ]
+        shares = [share for trial in _used(host, part, row) if (share := _shares(trial))]
         if not shares:
             continue
         for who in _CPU_COLOURS:
@@ -358,11 +371,9 @@ def _cpu(host: HostReport, part: EndpointReport) -> list[Chart]:
             if mean > 0:
                 shown = text.percent(mean)
                 bars.append(point(host, row, who=_(_WHO[who]), share=mean, shown=shown))
-    if not bars:
-        return []
     named = {_(_WHO[who]): colour for who, colour in _CPU_COLOURS.items()}
     seen = [who for who in named if any(bar["who"] == who for bar in bars)]
-    spec: Spec = {
+    return {
         "height": {"step": ROW_HEIGHT_PX},
         "data": {"values": bars},
         "transform": [
@@ -392,17 +403,10 @@ def _cpu(host: HostReport, part: EndpointReport) -> list[Chart]:
             "tooltip": tips("who", shown=_("share")),
         },
     }
-    return [
-        Chart(
-            name_of("cpu", part),
-            _("Who used the cores"),
-            _(
-                "Means over the trials used. wrk runs on the same host and takes its share from "
-                "the server; what others took was missing to both."
-            ),
-            spec,
-        )
-    ]
+
+
+def _used(host: HostReport, part: EndpointReport, row: Row) -> Sequence[Trial]:
+    return host.used.get((row.variant.id, part.endpoint.name), ())
 
 
 def _shares(trial: Trial) -> dict[str, float] | None:

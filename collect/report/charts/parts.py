@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from collect.lang import N_, _
+from collect.lang import N_, _, speaking, spoken
 from collect.report import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from collect.lang import Language
     from collect.report.build import HostReport
     from collect.report.ranking import EndpointReport, Row
 
@@ -86,28 +87,41 @@ class Chart:
     title: str
     caption: str
     """How to read it."""
-    spec: Spec
+    drawn: Spec | Callable[[], Spec]
+    """The specification, or what makes it: with all trials of a long run that takes a second, and a
+    Markdown page shows only what stands around the drawing."""
+    _language: Language = field(default_factory=spoken)
+
+    @property
+    def spec(self) -> Spec:
+        """The specification, whenever it is made in the language of the title."""
+        if not callable(self.drawn):
+            return self.drawn
+        with speaking(self._language):
+            return self.drawn()
 
     def in_full(self, width_px: int) -> Spec:
         """Return the specification with what all have in common; its names are in the width."""
+        spec = self.spec
         return {
             "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
             "description": self.title,
             "width": width_px,
             "autosize": {"type": "fit-x", "contains": "padding"},
-            **self.spec,
-            "height": self._height_px(),
+            **spec,
+            "height": _height_px(spec),
         }
 
-    def _height_px(self) -> int:
-        """Turn pixels a name into pixels; Vega-Lite does so too, and complains each time."""
-        height = self.spec["height"]
-        if not isinstance(height, dict):
-            return int(height)
-        field = self.spec["encoding"]["y"]["field"]
-        parts = [self.spec, *self.spec.get("layer", [])]
-        rows = [row for part in parts for row in part.get("data", {}).get("values", [])]
-        return int(height["step"]) * len({row[field] for row in rows if field in row})
+
+def _height_px(spec: Spec) -> int:
+    """Turn pixels a name into pixels; Vega-Lite does so too, and complains each time."""
+    height = spec["height"]
+    if not isinstance(height, dict):
+        return int(height)
+    name = spec["encoding"]["y"]["field"]
+    parts = [spec, *spec.get("layer", [])]
+    rows = [row for part in parts for row in part.get("data", {}).get("values", [])]
+    return int(height["step"]) * len({row[name] for row in rows if name in row})
 
 
 def name_of(kind: str, part: EndpointReport) -> str:

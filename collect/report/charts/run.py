@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from collect.lang import _
@@ -24,7 +25,7 @@ from collect.report.ladder import TITLE, is_below_the_app
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from collect.model import Variant
+    from collect.model import Trial, Variant
     from collect.report.build import HostReport, TrialLine
 
 
@@ -236,119 +237,121 @@ def _ladders(host: HostReport) -> list[Chart]:
 
 def _time_line(host: HostReport) -> list[Chart]:
     """Draw each trial in its hour with its verdict, and below it steal and the canary."""
-    trials = [_moment(line) for line in host.trials]
-    if not trials:
+    if not host.trials:
         return []
-    seen = [v for v in VERDICT_COLOURS if any(line.verdict.status == v for line in host.trials)]
-    named = [_(words.STATUSES[v]) for v in seen]
-    when = {
-        "field": "start_ms",
-        "type": "temporal",
-        "title": None,
-        "scale": {"type": "utc"},
-        "axis": {"format": "%H:%M:%S" if _is_short(trials) else "%d %b %H:%M"},
-    }
-    verdict = {
-        "field": "verdict",
-        "type": "nominal",
-        "title": None,
-        "scale": {"domain": named, "range": [VERDICT_COLOURS[v] for v in seen]},
-    }
-    names = [text.one_line(variant.id) for variant in host.plan.variants]
-    tips = [
-        {"field": "trial", "title": _("trial")},
-        {"field": "verdict", "title": _("verdict")},
-        {"field": "shown", "title": _("figures")},
-        {"field": "why", "title": _("why")},
-    ]
-    rows: Spec = {
-        "height": {"step": max(9, min(ROW_HEIGHT_PX, 420 // max(1, len(names))))},
-        "data": {"values": trials},
-        "mark": {"type": "bar", "minBandSize": 6},
-        "encoding": {
-            "x": when,
-            "x2": {"field": "end_ms"},
-            "y": {
-                "field": "variant",
-                "type": "nominal",
-                "title": None,
-                "sort": names,
-                "axis": {"labelLimit": 240},
-            },
-            "color": verdict,
-            "tooltip": tips,
-        },
-    }
+    line = cache(lambda: _TimeLine(host))
     made = [
         Chart(
             "time-line",
             _("The run, trial by trial"),
             _("Times are UTC. Gaps are warm-ups, starts and stops."),
-            rows,
+            lambda: line().bars(),
         )
     ]
-    shape = {
-        "field": "verdict",
-        "type": "nominal",
-        "title": None,
-        "scale": {
-            "domain": named,
-            "range": [
-                {"valid": "circle", "suspect": "triangle-up", "invalid": "cross"}[v] for v in seen
-            ],
-        },
-    }
-    for name, title, axis, caption in (
-        (
-            "steal",
-            _("Stolen time"),
-            _("steal, %"),
-            _("Time in which the host wanted to run and another machine on the same hardware did."),
-        ),
-        (
-            "canary",
-            _("The canary"),
-            _("canary, ms"),
-            _(
-                "The same piece of work on one core before each trial. Where it takes longer, the "
-                "host was slower; no figure is corrected by it."
-            ),
-        ),
-    ):
-        known = [trial for trial in trials if trial[name] is not None]
-        if not known:
-            continue
+    if any(_steal(trial.trial) is not None for trial in host.trials):
         made.append(
             Chart(
-                name,
-                title,
-                caption,
-                {
-                    "height": 130,
-                    "data": {"values": known},
-                    "mark": {"type": "point", "filled": True, "size": 60, "opacity": 0.9},
-                    "encoding": {
-                        "x": when,
-                        "y": {
-                            "field": name,
-                            "type": "quantitative",
-                            "title": axis,
-                            "scale": {"zero": True},
-                        },
-                        "color": verdict,
-                        "shape": shape,
-                        "tooltip": [*tips, {"field": name, "title": axis, "format": ".3~r"}],
-                    },
-                },
+                "steal",
+                _("Stolen time"),
+                _(
+                    "Time in which the host wanted to run and another machine on the same hardware "
+                    "did."
+                ),
+                lambda: line().dots("steal", _("steal, %")),
+            )
+        )
+    if any(_canary_s(trial.trial) is not None for trial in host.trials):
+        made.append(
+            Chart(
+                "canary",
+                _("The canary"),
+                _(
+                    "The same piece of work on one core before each trial. Where it takes longer, "
+                    "the host was slower; no figure is corrected by it."
+                ),
+                lambda: line().dots("canary", _("canary, ms")),
             )
         )
     return made
 
 
+class _TimeLine:
+    """The trials, each in its hour, for all charts that show them."""
+
+    def __init__(self, host: HostReport) -> None:
+        self._names = [text.one_line(variant.id) for variant in host.plan.variants]
+        self._trials = [_moment(line) for line in host.trials]
+        statuses = {line.verdict.status for line in host.trials}
+        self._seen = [status for status in VERDICT_COLOURS if status in statuses]
+        self._when = {
+            "field": "start_ms",
+            "type": "temporal",
+            "title": None,
+            "scale": {"type": "utc"},
+            "axis": {"format": "%H:%M:%S" if _is_short(self._trials) else "%d %b %H:%M"},
+        }
+        self._tips = [
+            {"field": "trial", "title": _("trial")},
+            {"field": "verdict", "title": _("verdict")},
+            {"field": "shown", "title": _("figures")},
+            {"field": "why", "title": _("why")},
+        ]
+
+    def bars(self) -> Spec:
+        """Draw all of them, a row a variant."""
+        return {
+            "height": {"step": max(9, min(ROW_HEIGHT_PX, 420 // max(1, len(self._names))))},
+            "data": {"values": self._trials},
+            "mark": {"type": "bar", "minBandSize": 6},
+            "encoding": {
+                "x": self._when,
+                "x2": {"field": "end_ms"},
+                "y": {
+                    "field": "variant",
+                    "type": "nominal",
+                    "title": None,
+                    "sort": self._names,
+                    "axis": {"labelLimit": 240},
+                },
+                "color": self._verdict([VERDICT_COLOURS[status] for status in self._seen]),
+                "tooltip": self._tips,
+            },
+        }
+
+    def dots(self, name: str, title: str) -> Spec:
+        """Draw a figure of those that have it."""
+        shapes = {"valid": "circle", "suspect": "triangle-up", "invalid": "cross"}
+        return {
+            "height": 130,
+            "data": {"values": [trial for trial in self._trials if trial[name] is not None]},
+            "mark": {"type": "point", "filled": True, "size": 60, "opacity": 0.9},
+            "encoding": {
+                "x": self._when,
+                "y": {
+                    "field": name,
+                    "type": "quantitative",
+                    "title": title,
+                    "scale": {"zero": True},
+                },
+                "color": self._verdict([VERDICT_COLOURS[status] for status in self._seen]),
+                "shape": self._verdict([shapes[status] for status in self._seen]),
+                "tooltip": [*self._tips, {"field": name, "title": title, "format": ".3~r"}],
+            },
+        }
+
+    def _verdict(self, looks: list[str]) -> Spec:
+        named = [_(words.STATUSES[status]) for status in self._seen]
+        return {
+            "field": "verdict",
+            "type": "nominal",
+            "title": None,
+            "scale": {"domain": named, "range": looks},
+        }
+
+
 def _moment(line: TrialLine) -> dict[str, Any]:
     trial = line.trial
-    steal = trial.cpu.steal_ratio if trial.cpu else None
-    canary_s = trial.host_state.canary_s if trial.host_state else None
+    steal, canary_s = _steal(trial), _canary_s(trial)
     rps = trial.wrk.rps if trial.wrk else None
     return {
         "trial": text.one_line(trial.trial_id),
@@ -363,6 +366,14 @@ def _moment(line: TrialLine) -> dict[str, Any]:
         ),
         "why": text.one_line(line.verdict.reasons[0].seen) if line.verdict.reasons else "",
     }
+
+
+def _steal(trial: Trial) -> float | None:
+    return trial.cpu.steal_ratio if trial.cpu else None
+
+
+def _canary_s(trial: Trial) -> float | None:
+    return trial.host_state.canary_s if trial.host_state else None
 
 
 def _epoch_ms(moment: str) -> float:

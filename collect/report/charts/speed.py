@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from collect.report.charts.parts import Chart, Spec, colour
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from collect.detective import Finding, Moment
+    from collect.detective import Finding, Hours, Moment
     from collect.report.build import HostReport
 
 _DAY_MS = 24 * 3600 * 1000.0
@@ -33,10 +34,30 @@ def speed_charts(host: HostReport) -> list[Chart]:
     """Return both, or none where the trials tell nothing of when."""
     if not host.steady.moments:
         return []
-    return [_along(host), *_by_hour(host)]
+    made = [
+        Chart(
+            "speed",
+            _("The host's speed along the run"),
+            _(
+                "A dot is one trial against the usual speed of its variant on its endpoint, the "
+                "line what all variants have in common. What was found is shaded. Times are UTC."
+            ),
+            partial(_along, host),
+        )
+    ]
+    if host.steady.hours is not None:
+        made.append(
+            Chart(
+                "hours",
+                _("The host's speed by hour of the day"),
+                _("A dot is one trial, a line the mean of a time of day over all its days."),
+                partial(_by_hour, host, host.steady.hours),
+            )
+        )
+    return made
 
 
-def _along(host: HostReport) -> Chart:
+def _along(host: HostReport) -> Spec:
     """Draw each trial against its variant's own level, the common level, and what was found."""
     moments = host.steady.moments
     points = [_point(host, moment) for moment in moments]
@@ -91,15 +112,7 @@ def _along(host: HostReport) -> Chart:
             "encoding": {"x": when, "y": {"field": "common", **speed}},
         },
     ]
-    return Chart(
-        "speed",
-        _("The host's speed along the run"),
-        _(
-            "A dot is one trial against the usual speed of its variant on its endpoint, the line "
-            "what all variants have in common. What was found is shaded. Times are UTC."
-        ),
-        {"height": 200, "layer": layers, "resolve": {"scale": {"color": "independent"}}},
-    )
+    return {"height": 200, "layer": layers, "resolve": {"scale": {"color": "independent"}}}
 
 
 def _dots(host: HostReport, points: list[Spec], x: Spec, speed: Spec) -> Spec:
@@ -119,11 +132,9 @@ def _dots(host: HostReport, points: list[Spec], x: Spec, speed: Spec) -> Spec:
     }
 
 
-def _by_hour(host: HostReport) -> list[Chart]:
-    """Draw the same trials by their time of day; none where the run knows one time only."""
+def _by_hour(host: HostReport, hours: Hours) -> Spec:
+    """Draw the same trials by their time of day."""
     steady = host.steady
-    if steady.hours is None:
-        return []
     zone = timezone.utc if steady.zone == "UTC" else ZoneInfo(steady.zone)
     points = []
     for moment in steady.moments:
@@ -135,7 +146,7 @@ def _by_hour(host: HostReport) -> list[Chart]:
             "end": min(24.0, window.ends_min / 60 + _WIDER_H),
             "level": window.speed,
         }
-        for window in steady.hours.windows
+        for window in hours.windows
     ]
     hour = {
         "type": "quantitative",
@@ -144,7 +155,7 @@ def _by_hour(host: HostReport) -> list[Chart]:
         "axis": {"values": list(range(0, 25, 3))},
     }
     speed = _speed(points)
-    spec: Spec = {
+    return {
         "height": 200,
         "layer": [
             _dots(host, points, {"field": "hour", **hour}, speed),
@@ -159,14 +170,6 @@ def _by_hour(host: HostReport) -> list[Chart]:
             },
         ],
     }
-    return [
-        Chart(
-            "hours",
-            _("The host's speed by hour of the day"),
-            _("A dot is one trial, a line the mean of a time of day over all its days."),
-            spec,
-        )
-    ]
 
 
 def _speed(points: Sequence[Mapping[str, Any]]) -> Spec:
