@@ -9,9 +9,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_PART_BYTES = 2**15
+PART_BYTES = 2**15
 """Python makes room for as much each time, however small the file: a MiB takes longer to make room
 for than 2 KB to read."""
+
+
+def start_of(path: str | Path) -> bytes:
+    """Return the first part of a plain file; one that is shorter than a part is all there is.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    # Not `open`: what it asks of the system besides takes as long as to read the file.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, PART_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def parts_of(path: str | Path) -> Iterator[bytes]:
@@ -20,14 +34,13 @@ def parts_of(path: str | Path) -> Iterator[bytes]:
     Raises:
         OSError: it cannot be read.
     """
-    # Not `open`: what it asks of the system besides takes as long as to read the file.
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        part = os.read(descriptor, _PART_BYTES)
+        part = os.read(descriptor, PART_BYTES)
         yield part
         # A plain file gives all that is asked for, until its end.
-        while len(part) == _PART_BYTES:
-            part = os.read(descriptor, _PART_BYTES)
+        while len(part) == PART_BYTES:
+            part = os.read(descriptor, PART_BYTES)
             yield part
     finally:
         os.close(descriptor)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from collect.attempts import split_attempt
 from collect.beside import beside, is_worth_it
 from collect.errors import DataError, shown
-from collect.files import parts_of
+from collect.files import start_of
 from collect.model import (
     SCHEMA_VERSION,
     Decision,
@@ -139,7 +139,7 @@ class StoredTrial:
         It is half a KiB; of what is longer than 32, for whatever reason, the rest is left out.
         """
         try:
-            content = next(parts_of(self.path(WRK_TEXT)))
+            content = start_of(self.path(WRK_TEXT))
         except OSError:
             return None
         return content.decode("utf-8", "replace")

@@ -8,7 +8,7 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-from collect.files import parts_of
+from collect.files import PART_BYTES, parts_of, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -25,6 +25,37 @@ def digest(path: str | Path) -> str:
     for part in parts_of(path):
         found.update(part)
     return found.hexdigest()
+
+
+def is_as_listed(folder: str, needed: str) -> bool:
+    """Tell whether `folder_problems` would name nothing, in two thirds of the time it takes.
+
+    False also where only that one can tell, as of a large file or of a list with a name twice.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            left = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+        if needed not in left or not all(left.values()):
+            return False
+        for line in _small(f"{folder}/{SUMS}").decode("utf-8").splitlines():
+            match = _LINE.fullmatch(line)
+            # Whatever stands in the folder is no way out of it.
+            if match is None or match[2] not in left:
+                return False
+            if hashlib.sha256(_small(f"{folder}/{match[2]}")).hexdigest() != match[1]:
+                return False
+            del left[match[2]]
+    except (OSError, ValueError):
+        return False
+    return [*left] == [SUMS]
+
+
+def _small(path: str) -> bytes:
+    """Return what a small file holds, in one part; `ValueError` for any other."""
+    content = start_of(path)
+    if len(content) == PART_BYTES:
+        raise ValueError(path)
+    return content
 
 
 def folder_problems(folder: str | Path, where: str, needed: Collection[str] = ()) -> Iterator[str]:

@@ -17,7 +17,7 @@ from collect.errors import DataError
 from collect.lang import LANGUAGES, SOURCE, speaking
 from collect.report import build_report, render_markdown
 from collect.store import DECISION, MISSED, PLAN, PROGRESS, TRIAL, TRIALS, load_run
-from collect.sums import SUMS, compare, folder_problems, read_sums
+from collect.sums import SUMS, compare, folder_problems, is_as_listed, read_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -121,7 +121,10 @@ def _trial_names(host: Path) -> list[str]:
 def _trial_problems(host: str, name: str, trials: Sequence[str]) -> Iterator[str]:
     """Name what is wrong in some of a host's trials."""
     for trial in trials:
-        path, where = f"{host}/{TRIALS}/{trial}", f"{name}/{TRIALS}/{trial}"
+        path = f"{host}/{TRIALS}/{trial}"
+        if is_as_listed(path, TRIAL):
+            continue
+        where = f"{name}/{TRIALS}/{trial}"
         if os.path.isdir(path):  # noqa: PTH112 - a Path takes as long as the file
             yield from folder_problems(path, where, (TRIAL,))
         else:
