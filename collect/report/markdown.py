@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from collect.beside import beside, is_worth_it
@@ -147,11 +146,8 @@ def _host(host: HostReport, images: _Images) -> Iterator[str]:
     yield from (f"- {text.escape(step)}" for step in host.next_steps)
     yield from ("", f"### {_(words.TRIALS_TITLE)}", "")
     half = len(host.trials) // 2
-    rest = beside(
-        lambda: [[*chain.from_iterable(map(_trial, host.trials[half:]))]],
-        apart=is_worth_it(len(host.trials)),
-    )
-    yield from chain.from_iterable(map(_trial, host.trials[:half]))
+    rest = beside(lambda: [[*map(_trial, host.trials[half:])]], apart=is_worth_it(len(host.trials)))
+    yield from map(_trial, host.trials[:half])
     yield from next(rest)
 
 
@@ -302,20 +298,19 @@ def _figure(row: Row, figure: str) -> list[str]:
     ]
 
 
-def _trial(line: TrialLine) -> Iterator[str]:
+def _trial(line: TrialLine) -> str:
+    """Return all lines of a trial in one: a long run has a hundred thousand."""
     wrk = line.trial.wrk
     rate = f"{text.figure(wrk.rps)} req/s" if wrk else _("no figures")
-    codes = text.comma([reason.code for reason in line.verdict.reasons])
-    verdict = words.titled(words.status(line), codes) if codes else words.status(line)
+    verdict = words.status(line)
+    if line.verdict.reasons:
+        verdict = words.titled(verdict, text.comma([one.code for one in line.verdict.reasons]))
     # Inside HTML tags Markdown's own escapes would be shown as they stand.
     said = words.titled(line.trial.trial_id, text.clauses([rate, verdict]))
     title = html.escape(text.one_line(said))
     output = line.stored.wrk_text()
-    yield f"<details><summary>{title}</summary>"
-    yield ""
-    yield text.fence(output) if output else _(words.NO_OUTPUT)
-    yield ""
-    yield from ("</details>", "")
+    shown = text.fence(output) if output else _(words.NO_OUTPUT)
+    return f"<details><summary>{title}</summary>\n\n{shown}\n\n</details>\n"
 
 
 def _table(

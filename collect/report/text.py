@@ -187,6 +187,8 @@ def escape(words: str) -> str:
 
 def fence(text: str) -> str:
     """Put foreign text into a code block that nothing in it can close."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    ticks = "`" * max(3, longest + 1)
+    ticks = "```"
+    if "`" in text:
+        longest = max(map(len, re.findall(r"`+", text)))
+        ticks = "`" * max(3, longest + 1)
     return f"{ticks}text\n{clean(text).rstrip()}\n{ticks}"
