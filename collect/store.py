@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from collect.attempts import split_attempt
 from collect.beside import beside, is_worth_it
 from collect.errors import DataError, shown
-from collect.files import start_of
+from collect.files import PART_BYTES, start_of
 from collect.model import (
     SCHEMA_VERSION,
     Decision,
@@ -299,6 +299,7 @@ def check_plan(plan: Plan, where: str) -> None:
         *(
             (f"trials[{index}].block", trial.block, 1, plan.blocks)
             for index, trial in enumerate(plan.trials)
+            if not 1 <= trial.block <= plan.blocks
         ),
     ):
         if not least <= value <= most:
@@ -394,7 +395,9 @@ def _contents(paths: Sequence[str]) -> Iterator[list[bytes | None]]:
 
 def _content(path: str) -> bytes | None:
     try:
-        content = read_bytes(path)
+        content = start_of(path)
+        if len(content) == PART_BYTES:
+            content = read_bytes(path)
     except (OSError, ValueError):
         return None
     return content if _QUICK_TRIAL.fits(content) else None

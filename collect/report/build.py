@@ -136,13 +136,6 @@ def _host(run: Run, host: HostRun) -> HostReport:
         lambda: [compare(host.plan, pairs, resampled=("rps",) if has_proxies else ())],
         apart=is_worth_it(len(pairs)),
     )
-    steady = investigate(
-        host.plan,
-        pairs,
-        zone=host.facts.timezone,
-        rates=lambda trial: throughput_of(host.stored(trial)),
-    )
-    comparison = next(compared)
     notes = _notes(host, judged)
     letters = {note.reason.code: note.mark for note in notes}
     lines = tuple(
@@ -182,6 +175,13 @@ def _host(run: Run, host: HostRun) -> HostReport:
     # A run that ended early has fewer blocks than were planned, and is none the worse for it.
     plan = replace(host.plan, blocks=host.blocks)
     idle_bytes = idle_of(trial for trial, _ in used)
+    steady = investigate(
+        host.plan,
+        pairs,
+        zone=host.facts.timezone,
+        rates=lambda trial: throughput_of(host.stored(trial)),
+    )
+    comparison = next(compared)
     endpoints = tuple(
         rank_endpoint(plan, endpoint, comparison, by_endpoint.get(endpoint.name, ()), idle_bytes)
         for endpoint in plan.endpoints
