@@ -10,10 +10,12 @@ import pytest
 
 from collect import cli
 from collect.errors import DataError
+from collect.files import PART_BYTES
 from collect.model import Decision, dumps
 from collect.report import build_report, render_markdown
 from collect.runner.trial_folder import write_run_sums
-from collect.store import load_run
+from collect.store import TRIAL, load_run
+from collect.sums import SUMS, digest, folder_problems, is_as_listed
 from collect.verify import verify_run
 
 
@@ -155,6 +157,59 @@ def test_a_list_that_leads_elsewhere_is_named(run, plan, line):
     path = run / plan.host / "SHA256SUMS"
     path.write_text(path.read_text() + line + "\n")
     assert any("accepted: <sha256>" in problem for problem in verify_run(run).problems)
+
+
+def _listed(folder, *names):
+    lines = [f"{digest(folder / name)}  {name}\n" for name in names]
+    (folder / SUMS).write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _folder: None,
+        lambda folder: (folder / "wrk.txt").write_text("other"),
+        lambda folder: (folder / "wrk.txt").unlink(),
+        lambda folder: (folder / "more.txt").touch(),
+        lambda folder: (folder / "more").mkdir(),
+        lambda folder: (
+            (folder / "wrk.txt").rename(folder.parent / "wrk.txt")
+            and (folder / "wrk.txt").symlink_to(folder.parent / "wrk.txt")
+        ),
+        lambda folder: (
+            (folder / SUMS).rename(folder / "list") and (folder / SUMS).symlink_to(folder / "list")
+        ),
+        lambda folder: (folder / SUMS).unlink(),
+        lambda folder: (folder / SUMS).write_text(""),
+        lambda folder: (folder / SUMS).write_bytes(b"\xff"),
+        lambda folder: (folder / SUMS).write_text("no list\n" + (folder / SUMS).read_text()),
+        lambda folder: (folder / SUMS).write_text((folder / SUMS).read_text().upper()),
+        lambda folder: _listed(folder, TRIAL),
+        lambda folder: _listed(folder, "wrk.txt"),
+        lambda folder: _listed(folder, TRIAL, "wrk.txt", f"../{folder.name}/wrk.txt"),
+        lambda folder: _listed(folder, TRIAL, TRIAL),
+        lambda folder: _listed(folder, TRIAL, "wrk.txt", SUMS),
+        lambda folder: (folder / TRIAL).unlink() or _listed(folder, "wrk.txt"),
+        shutil.rmtree,
+        lambda folder: shutil.rmtree(folder) or folder.touch(),
+    ],
+)
+def test_what_is_told_at_once_is_what_the_long_way_finds(tmp_path, spoil):
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    for name in (TRIAL, "wrk.txt"):
+        (folder / name).write_text(name)
+    _listed(folder, TRIAL, "wrk.txt")
+    spoil(folder)
+    problems = [*folder_problems(folder, "trial", (TRIAL,))]
+    assert is_as_listed(str(folder), TRIAL) is (problems == [])
+
+
+def test_of_a_large_file_the_long_way_tells(tmp_path):
+    (tmp_path / TRIAL).write_bytes(bytes(PART_BYTES))
+    _listed(tmp_path, TRIAL)
+    assert not is_as_listed(str(tmp_path), TRIAL)
+    assert [*folder_problems(tmp_path, "trial", (TRIAL,))] == []
 
 
 def test_a_folder_that_is_no_run(tmp_path):
