@@ -118,13 +118,21 @@ def _trial_names(host: Path) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))
 
 
-def _trial_problems(host: str, name: str, trials: Sequence[str]) -> Iterator[str]:
-    """Name what is wrong in some of a host's trials."""
-    for trial in trials:
+def _trial_problems(
+    host: str, name: str, trials: Sequence[tuple[str, str | None]]
+) -> Iterator[str]:
+    """Name what is wrong in some of a host's trials.
+
+    Each comes with the checksum that the host's list has of the trial's own, or None where it has
+    none: the trial's is read here anyway, and reading it again takes a sixth of the time of all.
+    """
+    for trial, wanted in trials:
         path = f"{host}/{TRIALS}/{trial}"
-        if is_as_listed(path, TRIAL):
+        if is_as_listed(path, TRIAL, wanted):
             continue
         where = f"{name}/{TRIALS}/{trial}"
+        if wanted is not None:
+            yield from compare(host, name, {_list_of(trial): wanted})
         if os.path.isdir(path):  # noqa: PTH112 - a Path takes as long as the file
             yield from folder_problems(path, where, (TRIAL,))
         else:
@@ -146,8 +154,11 @@ class _Check:
         self._of_list: list[str] = []
         if (host / SUMS).exists():
             self._of_list += read_sums(host, host.name, self._listed)
-        self.of_trials = _tasks(_trial_problems, host, trials)
-        self.of_sums = _tasks(_sum_problems, host, [*self._listed.items()])
+        lists = {_list_of(trial): trial for trial in trials}
+        of_lists = [(trial, self._listed.get(path)) for path, trial in lists.items()]
+        others = [(path, wanted) for path, wanted in self._listed.items() if path not in lists]
+        self.of_trials = _tasks(_trial_problems, host, of_lists)
+        self.of_sums = _tasks(_sum_problems, host, others)
 
     def problems(self, found: Iterator[list[str]], notes: list[str]) -> Iterator[str]:
         """Name what is wrong, and note what could not be checked; take what the tasks found."""
@@ -168,8 +179,13 @@ class _Check:
             if path.is_file() and path.name not in listed and path.name not in _PASSING:
                 yield f"{host.name}/{path.name}: {_why_extra(path.name)}"
         for trial in self._trials:
-            if f"{TRIALS}/{trial}/{SUMS}" not in listed and (host / TRIALS / trial).is_dir():
+            if _list_of(trial) not in listed and (host / TRIALS / trial).is_dir():
                 yield f"{host.name}/{TRIALS}/{trial}: the whole trial is not listed in {SUMS}"
+
+
+def _list_of(trial: str) -> str:
+    """Return where a trial's list of checksums lies in its host's folder."""
+    return f"{TRIALS}/{trial}/{SUMS}"
 
 
 def _why_extra(name: str) -> str:

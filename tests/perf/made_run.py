@@ -11,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 import factory
 
+from collect.runner.trial_folder import write_run_sums
+
 CELLS = 100
 """Trials in a block: twenty variants on five endpoints."""
 _SPREAD = 0.03
@@ -41,4 +43,7 @@ def write_run(results: Path, trials: int) -> Path:
         rps = levels[planned.variant] * chance.gauss(1, _SPREAD)
         one = factory.trial(planned, plan)
         made.append(replace(one, wrk=factory.wrk(rps=rps, load=plan.load)))
-    return factory.write_host(results, plan, made)
+    folder = factory.write_host(results, plan, made)
+    # As the runner leaves it at the end of a run.
+    write_run_sums(folder / plan.host)
+    return folder

@@ -80,6 +80,16 @@ def test_a_missing_file_anywhere_is_named(run):
         aside.rename(path)
 
 
+def test_a_trial_that_was_changed_with_its_own_list_is_named_by_the_hosts(run, plan):
+    folder = run / plan.host / "trials" / plan.trials[0].id
+    (folder / "wrk.txt").write_text("nicer figures")
+    _listed(folder, *(path.name for path in folder.iterdir() if path.name != SUMS))
+    named = f"{plan.host}/trials/{folder.name}/{SUMS}: differs from its checksum in {SUMS}"
+    problems = verify_run(run).problems
+    assert problems[0] == named
+    assert all(problem.startswith("report.md: differs") for problem in problems[1:])
+
+
 def test_a_missing_trial_is_named(run, plan):
     gone = plan.trials[0].id
     shutil.rmtree(run / plan.host / "trials" / gone)
