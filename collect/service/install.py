@@ -111,7 +111,6 @@ class Installer:
         folder = Path(self._wanted.release_dir)
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
-        Path(self._wanted.cache_dir).mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             ["tar", "--extract", "--gzip", "--no-same-owner", "--directory", str(folder)],
             check=False,
