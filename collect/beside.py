@@ -44,7 +44,7 @@ def can_be_apart() -> bool:
     return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - their number is all
 
 
-def beside(parts: Callable[[], Iterable[T]], *, apart: bool) -> Iterator[T]:
+def beside(parts: Callable[[], Iterable[T]], *, apart: bool, niceness: int = 0) -> Iterator[T]:
     """Return the parts of a work that begins at once, in a process of its own.
 
     It waits while more than a MiB of it has not been asked for. What it could not do is done here:
@@ -54,6 +54,7 @@ def beside(parts: Callable[[], Iterable[T]], *, apart: bool) -> Iterator[T]:
         parts: gives the same each time, changes nothing that is needed here, and makes what pickle
             can take.
         apart: False does it all here, part by part as they are asked for.
+        niceness: how far the process steps back where cores are few; see nice(2).
     """
     if not apart:
         return iter(parts())
@@ -64,7 +65,7 @@ def beside(parts: Callable[[], Iterable[T]], *, apart: bool) -> Iterator[T]:
     fork = multiprocessing.get_context("fork")
     try:
         receiver, sender = fork.Pipe(duplex=False)
-        process = fork.Process(target=_send, args=(parts, receiver, sender), daemon=True)
+        process = fork.Process(target=_send, args=(parts, receiver, sender, niceness), daemon=True)
         process.start()
     except OSError:
         return iter(parts())  # No memory for a copy, or no more processes allowed.
@@ -85,11 +86,14 @@ def end_all() -> None:
             process.kill()
 
 
-def _send(parts: Callable[[], Iterable[T]], receiver: Connection, sender: Connection) -> None:
+def _send(
+    parts: Callable[[], Iterable[T]], receiver: Connection, sender: Connection, niceness: int
+) -> None:
     # Ctrl-C reaches every process; the first one says so for all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     receiver.close()
     try:
+        os.nice(niceness)
         for part in parts():
             sender.send((part,))
         sender.send(None)

@@ -35,6 +35,8 @@ _Task: TypeAlias = "Callable[[], Iterator[str]]"
 _AT_ONCE = 1_000
 """Files or trials that are one task: a tenth of a second's work."""
 _MOST_PROCESSES = 4
+_BACK = 10
+"""How nice those are that only hash: the report is waited for."""
 # Not in the list: rewritten all the time, or only there while the runner works.
 _PASSING = (PROGRESS, "restore.json", SUMS)
 
@@ -86,7 +88,7 @@ def _find_all(tasks: Sequence[_Task], *, apart: bool) -> Iterator[list[str]]:
     def own(at: int) -> Iterator[list[str]]:
         return ([*task()] for task in tasks[at::count])
 
-    found = [beside(partial(own, at), apart=apart) for at in range(count)]
+    found = [beside(partial(own, at), apart=apart, niceness=_BACK) for at in range(count)]
     return (next(found[at % count]) for at in range(len(tasks)))
 
 

@@ -15,7 +15,13 @@ run invalid trials once more.
 from collect.checks.figures import Figures, little_ratio, trial_figures
 from collect.checks.rate import is_missed
 from collect.checks.reasons import Reason, Severity, Verdict, VerdictStatus
-from collect.checks.verdicts import flag_canaries, verdict, verdict_of_figures, verdicts
+from collect.checks.verdicts import (
+    flag_canaries,
+    usual_canaries,
+    verdict,
+    verdict_of_figures,
+    verdicts,
+)
 
 __all__ = [
     "Figures",
@@ -27,6 +33,7 @@ __all__ = [
     "is_missed",
     "little_ratio",
     "trial_figures",
+    "usual_canaries",
     "verdict",
     "verdict_of_figures",
     "verdicts",

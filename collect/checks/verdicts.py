@@ -12,14 +12,13 @@ from collect.checks.reasons import Reason, Verdict, conclude, number
 from collect.lang import _
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from collect.checks.figures import Figures
     from collect.model import Trial
 
 
 T = TypeVar("T")
-_ALL = slice(None)
 
 
 def verdict(trial: Trial) -> Verdict:
@@ -32,34 +31,43 @@ def verdict_of_figures(figures: Figures) -> Verdict:
     return conclude(tuple(_load_reasons(figures)))
 
 
-def verdicts(trials: Sequence[Trial], chosen: slice = _ALL) -> tuple[Verdict, ...]:
-    """Judge the trials of a run, in their order: each by itself, and its canary by the others.
+def verdicts(
+    trials: Sequence[Trial], usual_s: Mapping[str, float] | None = None
+) -> tuple[Verdict, ...]:
+    """Judge trials, in their order: each by itself, and its canary by the others.
 
     Args:
-        trials: of the whole run.
-        chosen: which of them to judge, one entry a trial; all, unless told otherwise.
+        trials: of a whole run, or of a part of it.
+        usual_s: what `usual_canaries` returns of the whole run; None: these are all of it.
     """
-    flags = flag_canaries(trials, chosen)
+    flags = flag_canaries(trials, usual_s)
     return tuple(
         conclude((*_reasons(trial), *(() if flag is None else (flag,))))
-        for trial, flag in zip(trials[chosen], flags)  # noqa: B905 - one flag a trial
+        for trial, flag in zip(trials, flags)  # noqa: B905 - one flag a trial
     )
 
 
-def flag_canaries(trials: Sequence[Trial], chosen: slice = _ALL) -> tuple[Reason | None, ...]:
-    """Flag each trial whose canary is far from the median of its host's; one entry a trial.
+def flag_canaries(
+    trials: Sequence[Trial], usual_s: Mapping[str, float] | None = None
+) -> tuple[Reason | None, ...]:
+    """Flag each trial whose canary is far from the usual of its host; one entry a trial.
 
     It never makes a trial invalid and never corrects a figure: the machine was another one then,
     and a comparison inside the block is still fair.
     """
+    usual = usual_canaries(trials) if usual_s is None else usual_s
+    return tuple(_flag(_canary_s(trial), usual.get(trial.host)) for trial in trials)
+
+
+def usual_canaries(trials: Iterable[Trial]) -> dict[str, float]:
+    """Return the median canary of each host that has enough of them, in seconds."""
     by_host: dict[str, list[float]] = {}
     for trial in trials:
         if (canary_s := _canary_s(trial)) is not None:
             by_host.setdefault(trial.host, []).append(canary_s)
-    usual = {
+    return {
         name: median(found) for name, found in by_host.items() if len(found) >= at.CANARY_MIN_TRIALS
     }
-    return tuple(_flag(_canary_s(trial), usual.get(trial.host)) for trial in trials[chosen])
 
 
 def _flag(canary_s: float | None, usual_s: float | None) -> Reason | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import combinations, pairwise
 from statistics import fmean, variance
@@ -16,8 +16,7 @@ import numpy as np
 from collect.decide import ALPHA
 from collect.decide.student import t_quantile
 from collect.detective.stretches import mean_steal
-from collect.model import Stopping
-from collect.stats import METRICS, Interval, compare
+from collect.stats import Interval, decide_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -291,18 +290,15 @@ def _order(
     if plan.order == "sequential":
         return (), 0, 0
     verdicts = {trial.trial_id: verdict for trial, verdict in judged}
-    once = replace(plan, stopping=Stopping(plan.stopping.min_blocks))
     ahead: dict[tuple[str, str, str], dict[int, str]] = {}
     for at in range(len(names)):
         own = [(trial, verdicts[trial.trial_id]) for trial in trials[at]]
         blocks = sorted({trial.block for trial in trials[at]})
-        found = compare(once, own, measures=METRICS[:1], resamples=0, blocks=blocks)
-        for ranking in found.rankings:
-            for pair in ranking.pairs:
-                first, second = sorted((pair.a, pair.b))
-                told = ahead.setdefault((ranking.endpoint, first, second), {})
-                if pair.state == "separated" and pair.ratio is not None:
-                    told[at] = pair.a if pair.ratio > 1 else pair.b
+        for pair in decide_order(plan, own, blocks):
+            first, second = sorted((pair.a, pair.b))
+            told = ahead.setdefault((pair.endpoint, first, second), {})
+            if pair.state == "separated" and pair.ratio is not None:
+                told[at] = pair.a if pair.ratio > 1 else pair.b
     reversed_ = []
     count: Counter[str] = Counter()
     for (endpoint, first, second), told in ahead.items():

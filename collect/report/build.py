@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from collect.attempts import split_attempt
 from collect.beside import beside, is_worth_it
-from collect.checks import Reason, Verdict, verdicts
+from collect.checks import Reason, Verdict, usual_canaries, verdicts
 from collect.detective import Steadiness, investigate, throughput_of
 from collect.lang import sentences
 from collect.report.answer import answer
@@ -224,8 +224,9 @@ def _host(run: Run, host: HostRun) -> HostReport:
 
 def _judge(trials: Sequence[Trial]) -> Iterator[Verdict]:
     half = len(trials) // 2
-    rest = beside(lambda: [verdicts(trials, slice(half, None))], apart=is_worth_it(len(trials)))
-    yield from verdicts(trials, slice(half))
+    usual_s = usual_canaries(trials)
+    rest = beside(lambda: [verdicts(trials[half:], usual_s)], apart=is_worth_it(len(trials)))
+    yield from verdicts(trials[:half], usual_s)
     yield from next(rest)
 
 

@@ -94,7 +94,6 @@ def compare(
     measures: Sequence[Measure] = METRICS,
     resamples: int = RESAMPLES,
     resampled: Container[Metric] = _METRIC_NAMES,
-    blocks: Sequence[int] | None = None,
 ) -> Comparison:
     """Compare the variants of one host's run.
 
@@ -108,17 +107,14 @@ def compare(
         measures: by what to compare them.
         resamples: of the bootstrap; 0 leaves probabilities and single intervals out.
         resampled: by which metrics; the others have none.
-        blocks: which have trials at all, in rising order; None: all up to the last one.
     """
-    every = list(judged)
-    done = max((trial.block for trial, _ in every), default=0)
-    usable = [trial for trial, verdict in every if verdict.status != "invalid"]
+    done, usable = _usable(judged)
     may_stop = plan.stopping.gap is not None and plan.order == "interleaved"
     # A run cut off before its first look is looked at once: its figures did not end it.
     may_stop = may_stop and done >= max(FIRST_LOOK, plan.stopping.min_blocks)
     rankings = []
     for measure in measures:
-        figures = figures_of(plan, usable, blocks or range(1, done + 1), measure.value)
+        figures = figures_of(plan, usable, range(1, done + 1), measure.value)
         times = resamples if measure.name in resampled else 0
         for endpoint in plan.endpoints:
             of_endpoint = figures[endpoint.name]
@@ -126,6 +122,35 @@ def compare(
             rankings.append(_rank(plan, endpoint.name, measure, of_endpoint, seen, times))
     looks = done - max(FIRST_LOOK, plan.stopping.min_blocks) + 1 if may_stop else 1
     return Comparison(plan.order, looks, tuple(rankings))
+
+
+def decide_order(
+    plan: Plan, judged: Iterable[tuple[Trial, Verdict]], blocks: Sequence[int]
+) -> list[PairDecision]:
+    """Return how each pair's req/s compare, endpoint by endpoint, in a part of an interleaved run.
+
+    What `compare` says of the pairs, without what it takes to rank the variants.
+
+    Args:
+        plan: the host's plan; what it says of an early end is left aside.
+        judged: the trials of that part, with their verdicts.
+        blocks: which it holds, in rising order.
+    """
+    _, usable = _usable(judged)
+    figures = figures_of(plan, usable, blocks, _rps)
+    found: list[PairDecision] = []
+    for name, of_endpoint in figures.items():
+        seen = _look(plan, of_endpoint, may_stop=False)
+        floor = largest_gap(seen.looks[pair] for pair in twins_of(plan).items())
+        found += decide_pairs(name, seen.pairs, seen.looks, gap=None, floor=floor)
+    return found
+
+
+def _usable(judged: Iterable[tuple[Trial, Verdict]]) -> tuple[int, list[Trial]]:
+    """Return the last block that has a trial, and the trials that enter figures."""
+    every = list(judged)
+    done = max((trial.block for trial, _ in every), default=0)
+    return done, [trial for trial, verdict in every if verdict.status != "invalid"]
 
 
 def _look(plan: Plan, figures: Figures, *, may_stop: bool) -> _Seen:
