@@ -6,6 +6,7 @@ The first line of the file is the activation; a packed release may follow it.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -23,6 +24,7 @@ from collect.runner.systemd import Systemd
 from collect.service.activate import Activator
 from collect.service.environment import InstallError
 from collect.service.host import Host, Places
+from collect.service.install import MAKE_ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 outcome = _activate(options, given)
     except InstallError as error:
         outcome = _failure(error, journal=error.said, temporary=error.temporary)
-    except (ServerbenchError, OSError) as error:
+    except ServerbenchError as error:
         outcome = _failure(error)
+    except OSError as error:
+        outcome = _failure(_words(error))
     sys.stdout.write(dump(outcome))
     return 1 if outcome.failed else 0
 
@@ -61,7 +65,13 @@ def _activate(options: argparse.Namespace, given: IO[bytes]) -> Outcome:
         lock.release()
 
 
-def _failure(error: Exception, *, journal: str = "", temporary: bool = False) -> Outcome:
+def _words(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    room = f". {MAKE_ROOM}" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return f"{where}{error.strerror or error}{room}"
+
+
+def _failure(error: Exception | str, *, journal: str = "", temporary: bool = False) -> Outcome:
     return Outcome(
         changed=False,
         what=(),

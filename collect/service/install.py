@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import secrets
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -13,6 +17,13 @@ from collect.service.environment import Environment, InstallError, finish
 
 if TYPE_CHECKING:
     from collect.activation import Installation
+
+_FULL = os.strerror(errno.ENOSPC)
+_LITTLE_BYTES = 2**20
+MAKE_ROOM = (
+    "df -h on the host shows which disk is full; apt-get clean, journalctl --vacuum-size=50M and a "
+    "smaller app_releases_kept make room. Then deploy again"
+)
 
 
 class Installer:
@@ -44,11 +55,25 @@ class Installer:
         wanted = self._wanted
         if not wanted.unpack:
             return ()
-        self._extract()
-        environment = Environment(wanted)
-        if not (Path(wanted.venv_dir) / ".complete").exists():
-            environment.make()
-        finish(wanted)
+        # Not what was there before: it may be what serves just now, with another environment.
+        begun = [
+            path for path in map(Path, (wanted.release_dir, wanted.venv_dir)) if not path.exists()
+        ]
+        try:
+            self._extract()
+            environment = Environment(wanted)
+            if not (Path(wanted.venv_dir) / ".complete").exists():
+                environment.make()
+            finish(wanted)
+        except (InstallError, OSError) as error:
+            if not self._is_full(error):
+                raise
+            # What serves now may need the room.
+            for path in begun:
+                shutil.rmtree(path, ignore_errors=True)
+            raise InstallError(
+                f"{error}; what was half installed is removed again. {MAKE_ROOM}"
+            ) from error
         self.warnings = tuple(environment.warnings)
         return (self._unpacked(),)
 
@@ -106,6 +131,14 @@ class Installer:
             return tuple(f"{name} is made" for name in missing)
         return () if files.is_as_written(path) else (f"{path} changes",)
 
+    def _is_full(self, error: Exception) -> bool:
+        """Tell whether it failed for want of room, which tar and ensurepip may not say."""
+        wanted = self._wanted
+        places = map(Path, (wanted.release_dir, wanted.venv_dir, tempfile.gettempdir()))
+        return _FULL in str(error) or any(
+            shutil.disk_usage(place).free < _LITTLE_BYTES for place in places if place.exists()
+        )
+
     def _extract(self) -> None:
         # Over whatever an unpacking that was cut off has left.
         folder = Path(self._wanted.release_dir)
@@ -116,6 +149,7 @@ class Installer:
             check=False,
             capture_output=True,
             input=self._archive.read(),
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
         )
         if done.returncode != 0:
             why = done.stderr.decode("utf-8", "replace").strip()

@@ -1,12 +1,19 @@
 """What is installed and prepared before a release is activated, step by step."""
 
+import errno
 import io
+import json
+import os
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 
 import pytest
 from service_fakes import FakeHost, installation, variant
 
+from collect.decode import encode
+from collect.service.__main__ import main
 from collect.service.environment import InstallError
 from collect.service.install import Installer
 
@@ -104,6 +111,48 @@ def test_a_release_is_unpacked_over_one_that_was_cut_off(tmp_path):
 
 
 @pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 4 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a disk")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "serverbench-test", str(folder)], check=True
+    )
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("fills", ["release", "environment"])
+def test_a_full_disk_is_told_with_what_makes_room(small_disk, fills):
+    (small_disk / "serving").write_text("the former release")
+    # An archive of zeros is small; an environment has 10 MiB.
+    size = 2**23 if fills == "release" else 1
+    wanted = installation(small_disk, python=sys.executable)
+    with pytest.raises(InstallError) as caught:
+        installer(wanted, packed(**{"manage.py": "0" * size})).bring()
+    said = str(caught.value)
+    assert "df -h" in said
+    assert "app_releases_kept" in said
+    assert not caught.value.temporary
+    # Whatever serves has the room again.
+    assert [path.name for path in small_disk.iterdir()] == ["serving"]
+
+
+def test_a_full_disk_takes_nothing_from_a_release_that_was_there(small_disk):
+    wanted = installation(small_disk, python=sys.executable)
+    serving = small_disk / "release/manage.py"
+    serving.parent.mkdir()
+    serving.write_text("ok")
+    with pytest.raises(InstallError, match="app_releases_kept make room"):
+        installer(wanted, packed(more="0" * 2**23)).bring()
+    assert serving.read_text() == "ok"
+
+
+@pytest.fixture
 def host(tmp_path):
     one = FakeHost(tmp_path)
     one.install("r1")
@@ -178,3 +227,15 @@ def test_staged_settings_that_somebody_opened_up_are_closed(host):
     wanted = bringing(host, "r2", unpack=False)
     assert host.activator(wanted).run().what == (f"{staged} gets its mode back",)
     assert staged.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_disk_that_fills_while_it_is_activated_is_told_alike(tmp_path, monkeypatch, capsys):
+    def run(_activator):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/etc/serverbench/app.env")
+
+    monkeypatch.setattr("collect.service.activate.Activator.run", run)
+    wanted = tmp_path / "wanted"
+    wanted.write_text(json.dumps(encode(FakeHost(tmp_path).activation(GRANIAN, "r1"))) + "\n")
+    assert main([str(wanted), "--lock-file", str(tmp_path / "lock")]) == 1
+    said = json.loads(capsys.readouterr().out)["message"]
+    assert said.startswith("/etc/serverbench/app.env: No space left on device. df -h on the host")

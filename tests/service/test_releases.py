@@ -24,7 +24,7 @@ def install(tmp_path):
 
 @pytest.mark.parametrize(
     ("kept", "installed", "needed"),
-    itertools.product((1, 2, 3, 5, 7, 100), (1, 2, 4, 6), (1, 2)),
+    [*itertools.product((1, 2, 3, 5, 7, 100), (1, 2, 4, 6), (1, 2))],
 )
 def test_as_many_stay_as_are_to_be_kept_and_those_that_are_needed(install, kept, installed, needed):
     releases = install(installed)
