@@ -16,6 +16,7 @@ from collect.files import parts_of
 from collect.upgrade import upgrade
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from collect.upgrade import Kind
@@ -49,13 +50,8 @@ OutcomeStatus = Literal[
 ENDED = " (ended)"
 """In `CpuFigures.others`: follows the name of the parent of processes that ended meanwhile."""
 _Number = TypeVar("_Number", int, float)
-_BEYOND = {
-    "mean": 1.0, "stdev": 1.0, "p50": 0.5, "p75": 0.25, "p90": 0.1, "p99": 0.01, "p999": 0.001,
-    "max": 0.0,
-}  # fmt: skip
-"""Of a latency's figures the share of answers that come after it; none after a mean."""
-_MOST_LEFT_OUT = 0.05
-"""Of the answers: with more, what is called the 90th percentile is below the 85th."""
+_QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1.0}
+"""Of a latency's figures the share of answers that came no later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -540,24 +536,27 @@ class Trial:
 
     @property
     def whole_latency_ms(self) -> Latency | None:
-        """The latency, with the answers that wrk left out as later than its time-out.
+        """The latency of all answers, those included that wrk left out as later than its time-out.
 
-        A percentile that falls on one of those is the time-out, the least that they took. Where
-        they are more than one in twenty, the other figures say too little of all, and are None.
+        With a share `l` left out, the quantile `q` of all answers is the quantile `q / (1 - l)` of
+        those that wrk kept. Between two that it printed a straight line is taken, which lies above
+        a tail that grows steeper. One that falls on the late answers is the time-out, the least
+        that they took; the mean counts them as that. The deviation is unknown.
         """
         if self.wrk is None or self.wrk.errors.timeout <= 0:
             return None if self.wrk is None else self.wrk.latency_ms
         kept, late = self.wrk.latency_ms, self.wrk.errors.timeout
         left_out = late / max(self.wrk.requests, late)
+        limit_ms = self.load.timeout_s * 1000
+        known = [(q, x) for name, q in _QUANTILES.items() if (x := getattr(kept, name)) is not None]
         found = {
-            name: self.load.timeout_s * 1000
-            if left_out > beyond
-            else getattr(kept, name)
-            if left_out <= _MOST_LEFT_OUT
-            else None
-            for name, beyond in _BEYOND.items()
+            name: limit_ms
+            if quantile > 1 - left_out or quantile == 1
+            else _between(known, quantile / (1 - left_out), limit_ms)
+            for name, quantile in _QUANTILES.items()
         }
-        return Latency(**found)
+        mean = None if kept.mean is None else (1 - left_out) * kept.mean + left_out * limit_ms
+        return Latency(mean, None, **found)
 
     def _whole(self, own: _Number | None, beside: _Number | None) -> _Number | None:
         if self.proxy == "none":
@@ -613,6 +612,21 @@ class Progress:
     updated_at: str
     verdicts: dict[str, int] | None = None
     """Trials so far by verdict; None where a runner of before does not tell."""
+
+
+def _between(known: Sequence[tuple[float, float]], quantile: float, last: float) -> float:
+    """Return the value at a quantile, on a straight line between the two known next to it.
+
+    Args:
+        known: rising quantiles, each with its value.
+        quantile: from the lowest of them up to 1.
+        last: the value above all that is known.
+    """
+    below = max((one for one in known if one[0] <= quantile), default=(quantile, last))
+    above = min((one for one in known if one[0] >= quantile), default=(1.0, last))
+    if above[0] <= below[0]:
+        return above[1]
+    return below[1] + (quantile - below[0]) / (above[0] - below[0]) * (above[1] - below[1])
 
 
 def load_plan(path: Path) -> Plan:

@@ -23,27 +23,64 @@ def test_a_plan_and_a_trial_survive_the_way_to_a_file_and_back(tmp_path):
         assert load_trial(path) == one
 
 
+KEPT = Latency(1.5, 0.5, 1.0, 1.5, 2.0, 3.0, 3.5, 4.0)
+
+
+def with_late(timeouts, latency=KEPT):
+    """A trial of 1000 answers, of which so many were later than 10 s."""
+    plan = factory.plan(load=Load(timeout_s=10.0))
+    one = factory.trial(plan.trials[0], plan)
+    errors = replace(one.wrk.errors, timeout=timeouts)
+    return replace(one, wrk=replace(one.wrk, requests=1000, latency_ms=latency, errors=errors))
+
+
 @pytest.mark.parametrize(
     ("timeouts", "p50", "p90", "p99", "highest"),
     [
         (0, 1.0, 2.0, 3.0, 4.0),
-        (5, 1.0, 2.0, 3.0, 10_000),
-        (40, 1.0, 2.0, 10_000, 10_000),
-        (80, None, None, 10_000, 10_000),
-        (200, None, 10_000, 10_000, 10_000),
+        # 990 of 995 that were kept lie where 995 in 1000 do: half way from the 99th to the 99.9th.
+        (5, 1.005, 2.05, 3.276, 10_000),
+        (40, 1.042, 2.417, 10_000, 10_000),
+        (80, 1.087, 2.87, 10_000, 10_000),
+        (200, 1.25, 10_000, 10_000, 10_000),
+        (500, 4.0, 10_000, 10_000, 10_000),
+        (501, 10_000, 10_000, 10_000, 10_000),
         (1000, 10_000, 10_000, 10_000, 10_000),
     ],
 )
-def test_a_percentile_among_what_wrk_left_out_is_the_time_out(timeouts, p50, p90, p99, highest):
-    plan = factory.plan(load=Load(timeout_s=10.0))
-    one = factory.trial(plan.trials[0], plan)
-    latency = Latency(1.5, 0.5, 1.0, 1.5, 2.0, 3.0, 3.5, 4.0)
-    errors = replace(one.wrk.errors, timeout=timeouts)
-    wrk = replace(one.wrk, requests=1000, latency_ms=latency, errors=errors)
-    found = replace(one, wrk=wrk).whole_latency_ms
-    assert (found.p50, found.p90, found.p99, found.max) == (p50, p90, p99, highest)
-    assert (found.mean is None) == (timeouts > 50)
-    assert replace(one, wrk=None).whole_latency_ms is None
+def test_late_answers_that_wrk_left_out_count_in_the_latency(timeouts, p50, p90, p99, highest):
+    found = with_late(timeouts).whole_latency_ms
+    assert (found.p50, found.p90, found.p99, found.max) == pytest.approx(
+        (p50, p90, p99, highest), rel=1e-3
+    )
+    assert found.mean == pytest.approx(((1000 - timeouts) * 1.5 + timeouts * 10_000) / 1000)
+    assert (found.stdev is None) == (timeouts > 0)
+    assert replace(with_late(1), wrk=None).whole_latency_ms is None
+
+
+def test_a_percentile_is_no_better_for_what_wrk_left_out():
+    # Nine in 1000 come after the time-out and five shortly before: 99 of 100 took up to 8 s.
+    kept = Latency(60.0, 400.0, 50.0, 51.0, 53.0, 56.0, 8_500.0, 9_000.0)
+    assert with_late(9, kept).whole_latency_ms.p99 > 7_000
+    # With no figure above it that is known, it is as late as can be.
+    assert with_late(9, replace(kept, p999=None, max=None)).whole_latency_ms.p99 > 7_000
+    nothing = Latency(None, None, None, None, None, None, None, None)
+    assert with_late(1000, nothing).whole_latency_ms == Latency(None, None, *[10_000.0] * 6)
+
+
+@given(
+    kept=st.lists(st.floats(0.1, 9_999), min_size=6, max_size=6).map(sorted),
+    late=st.integers(0, 1000),
+)
+def test_whatever_came_late_percentiles_rise_and_none_falls(kept, late):
+    raw = Latency(kept[0], 0.0, *kept)
+    found = with_late(late, raw).whole_latency_ms
+    names = ("p50", "p75", "p90", "p99", "p999", "max")
+    values = [getattr(found, name) for name in names]
+    assert values == sorted(values)
+    assert all(
+        now >= getattr(raw, name) * (1 - 1e-9) for name, now in zip(names, values, strict=True)
+    )
 
 
 def test_a_plan_finds_its_parts_and_names_what_it_has_not():
