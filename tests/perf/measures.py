@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SIZES = (100, 1_000, 10_000, 100_000)
 HOSTS = (1, 4, 8)
+SAMPLED_PAIRS, SAMPLED_S = 6, 4
+"""Pairs of windows for each repeat, and how long a window lasts."""
 _LONG_S = 35.0
 """A trial as it is usually asked for: 30 s after a warm-up of 5 s."""
 
@@ -147,18 +149,20 @@ def sampler(lab: Lab, repeats: int) -> Iterator[Figure]:
     path = "/api/django-starter/monitoring/health"
     lab.play("deploy.yml")
     for unit in ("uvicorn-asgi", "granian-wsgi"):
-        say(f"{unit} with the sampler and without, {4 * repeats} pairs of 5 s")
+        pairs = SAMPLED_PAIRS * repeats
+        say(f"{unit} with the sampler and without, {pairs} pairs of {SAMPLED_S} s")
         said = lab.ssh(
-            f"python3 -B - /opt/serverbench serverbench-{unit}.service {path} {4 * repeats} 5 0.5",
+            f"python3 -B - /opt/serverbench serverbench-{unit}.service {path} {pairs} {SAMPLED_S} "
+            "0.5",
             stdin=script,
         )
-        pairs = json.loads(said)
-        logs = [math.log(beside / alone) for beside, alone, _ in pairs]
+        found = json.loads(said)
+        logs = [math.log(beside / alone) for beside, alone, _ in found]
         half = t_quantile(ALPHA, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
         # The 95 % interval of the mean stands where other rows have their lowest and highest.
         interval = tuple(math.exp(statistics.fmean(logs) + x) for x in (-half, 0, half))
         yield Figure(f"{unit}: req/s sampled / not", interval, "x", ">= 0.99")
-        cpu = tuple(cpu_s / 5 / 2 * 100 for _, _, cpu_s in pairs)
+        cpu = tuple(cpu_s / SAMPLED_S / 2 * 100 for _, _, cpu_s in found)
         yield Figure(f"{unit}: CPU of sampler, both cores", cpu, "%")
 
 
