@@ -39,7 +39,11 @@ def answer(plan: Plan, endpoints: Sequence[EndpointReport], *, is_whole: bool) -
             ),
             *(_first_of_sequential(part) for part in compared),
         )
-    said = sentences(*(_sentence(part, plan.stopping.gap) for part in compared), _memory(compared))
+    said = sentences(
+        *(_sentence(part, plan.stopping.gap) for part in compared),
+        _failed(compared),
+        _memory(compared),
+    )
     if not is_whole:
         said = _("So far: {said}").format(said=said)
     return sentences(said, _read_first(compared), _not_compared(endpoints))
@@ -79,7 +83,9 @@ def _tiers(table: Table) -> list[list[Row]]:
 def _sentence(part: EndpointReport, gap: float | None) -> str:
     first, *others = _tiers(part.rps)
     endpoint = text.one_line(part.endpoint.name)
-    if len(first) > 1 and (slower := _told_from(first[0], part.rps)):
+    slower, faster = _told_from(first[0], part.rps)
+    # Without one in its own tier, what lies between the tiers says it all.
+    if len(first) > 1 and not faster and any(row.tier == first[0].tier for row in slower):
         return _leader(part, first[0], slower)
     if len(first) > 1:
         rest = sum(map(len, others))
@@ -117,20 +123,23 @@ def _sentence(part: EndpointReport, gap: float | None) -> str:
     )
 
 
-def _told_from(best: Row, table: Table) -> list[Row]:
-    """Return those that are told apart from the first though they share its tier, or are below it.
+def _told_from(best: Row, table: Table) -> tuple[list[Row], list[Row]]:
+    """Return who is told apart from the first: those it is ahead of, and those ahead of it.
 
-    A tier hangs together by a chain: its first and its last may lie far apart. Empty where nobody
-    in the first tier is told apart from the first.
+    A tier hangs together by a chain: its first and its last may lie far apart. And a pair is
+    compared over the blocks that hold both, so the first of all may be behind one of the others.
     """
-    apart = {
-        name
-        for pair in table.ranking.pairs
-        if pair.state == "separated" and best.variant.id in (pair.a, pair.b)
-        for name in (pair.a, pair.b)
-    }
-    told = [row for row in table.rows if row is not best and row.variant.id in apart]
-    return told if any(row.tier == best.tier for row in told) else []
+    is_ahead: dict[str, bool] = {}
+    for pair in table.ranking.pairs:
+        if pair.state == "separated" and pair.ratio and best.variant.id in (pair.a, pair.b):
+            is_a_better = (pair.ratio > 1) == table.ranking.higher_is_better
+            is_a = best.variant.id == pair.a
+            is_ahead[pair.b if is_a else pair.a] = is_a_better == is_a
+    told = [row for row in table.rows if row.variant.id in is_ahead]
+    return (
+        [row for row in told if is_ahead[row.variant.id]],
+        [row for row in told if not is_ahead[row.variant.id]],
+    )
 
 
 def _leader(part: EndpointReport, best: Row, slower: Sequence[Row]) -> str:
@@ -198,7 +207,7 @@ def _memory(endpoints: Sequence[EndpointReport]) -> str:
     if one.behind is None or one.behind.low <= 1 or len(first) > _NAMED:
         return ""
     part = next(part for part in endpoints if one in part.memory.rows)
-    more = _told_from(first[0], part.memory)
+    more, _less = _told_from(first[0], part.memory)
     said = (
         _("Least memory on {endpoint}: {least}; most: {most}, {interval} {best}.")
         if len(last) == 1
@@ -222,6 +231,26 @@ def _read_first(endpoints: Sequence[EndpointReport]) -> str:
         return ""
     return ngettext("Read mark {marks} first.", "Read marks {marks} first.", len(marks)).format(
         marks=text.comma(marks)
+    )
+
+
+def _failed(endpoints: Sequence[EndpointReport]) -> str:
+    """Say of whoever is called best how often it failed, which its figures do not hold."""
+    return sentences(
+        *(
+            _(
+                "{variant} failed on {endpoint} in {failed} of {blocks} blocks, which no figure "
+                "here holds: see “Left out”."
+            ).format(
+                variant=_id(row),
+                endpoint=text.one_line(part.endpoint.name),
+                failed=row.failed,
+                blocks=row.planned,
+            )
+            for part in endpoints
+            for row in _tiers(part.rps)[0]
+            if row.failed
+        )
     )
 
 

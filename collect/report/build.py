@@ -27,16 +27,17 @@ from collect.report.words import LEFT_OUT_MARK
 from collect.stats import compare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from collect.model import Plan, Trial
     from collect.store import HostFacts, HostRun, Run, StoredTrial
 
-# Not load_failed: that may be the generator's own.
+# Reasons that are the server's own doing. Not load_failed: that may be the generator's.
 _FAULTS_OF_THE_SERVER = frozenset({
     "start_failed", "not_ready", "wrong_answer_before", "wrong_answer_after", "server_died",
-    "proxy_died",
+    "proxy_died", "out_of_memory", "restarted", "error_status", "no_requests", "connections_lost",
+    "connections_refused", "broken_connections", "little",
 })  # fmt: skip
 _LETTERS = [letter for letter in string.ascii_letters if letter != LEFT_OUT_MARK]
 
@@ -182,8 +183,16 @@ def _host(run: Run, host: HostRun) -> HostReport:
         rates=lambda trial: throughput_of(host.stored(trial)),
     )
     comparison = next(compared)
+    failures = _failures(lines)
     endpoints = tuple(
-        rank_endpoint(plan, endpoint, comparison, by_endpoint.get(endpoint.name, ()), idle_bytes)
+        rank_endpoint(
+            plan,
+            endpoint,
+            comparison,
+            by_endpoint.get(endpoint.name, ()),
+            idle_bytes,
+            failures.get(endpoint.name, {}),
+        )
         for endpoint in plan.endpoints
     )
     of_the_app = [part for part in endpoints if not is_below_the_app(part.endpoint)]
@@ -231,9 +240,27 @@ def _judge(trials: Sequence[Trial]) -> Iterator[Verdict]:
 
 
 def _failed_itself(line: TrialLine) -> bool:
-    """Tell whether an invalid leg is the server's own doing, and not the host's or ours."""
+    """Tell whether a trial is invalid by the server's own doing, and not the host's or ours."""
     codes = {reason.code for reason in line.verdict.reasons if reason.severity == "invalid"}
-    return line.trial.outcome.status in _FAULTS_OF_THE_SERVER or codes == {"unanswered"}
+    return bool(codes & _FAULTS_OF_THE_SERVER) or codes == {"unanswered"}
+
+
+def _failures(lines: Iterable[TrialLine]) -> dict[str, dict[str, int]]:
+    """Count the blocks in which each variant failed by itself: `{endpoint: {variant: blocks}}`.
+
+    A re-run that went well mends the figure, and not the failure: who looks only at what could be
+    measured would call a server fastest that dies in every other block.
+    """
+    cells = {
+        (line.trial.endpoint, line.trial.variant, line.trial.block)
+        for line in lines
+        if line.verdict.status == "invalid" and _failed_itself(line)
+    }
+    found: dict[str, dict[str, int]] = {}
+    for endpoint, variant, _block in cells:
+        of_endpoint = found.setdefault(endpoint, {})
+        of_endpoint[variant] = of_endpoint.get(variant, 0) + 1
+    return found
 
 
 def _notes(host: HostRun, judged: Mapping[str, Verdict]) -> tuple[Note, ...]:

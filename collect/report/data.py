@@ -45,6 +45,8 @@ class RowData:
     behind_best: Interval | None
     trials_used: int
     trials_planned: int
+    blocks_failed: int
+    """In which it failed by itself, whatever a re-run gave."""
     missing: str
     marks: tuple[str, ...]
 
@@ -233,6 +235,7 @@ def _ranking(table: Table) -> RankingData:
                 behind_best=_finite(row.behind),
                 trials_used=row.used,
                 trials_planned=row.planned,
+                blocks_failed=row.failed,
                 missing=row.missing,
                 marks=row.marks,
             )

@@ -12,13 +12,16 @@ from collect.report import text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collect.report.ranking import EndpointReport
+    from collect.model import PairDecision
+    from collect.report.ranking import EndpointReport, Table
     from collect.store import HostRun, Run
 
 _PLAYBOOK = "ansible-playbook bench.yml -i INVENTORY"
 LEAST_BLOCKS = 5
 MOST_BLOCKS = 40
 """Whoever needs more than this had better take the two as equal."""
+_NAMED = 3
+"""More pairs than this make no sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,9 @@ def _more_blocks(host: HostRun, endpoints: Sequence[EndpointReport]) -> list[str
                 command=_command(host, LEAST_BLOCKS)
             )
         ]
+    # Who is fastest decides what is deployed; which of the others are equal seldom does.
+    if leads := [(part, pair) for part in endpoints for pair in _open_lead(part.rps)]:
+        return _settle_lead(host, leads)
     unsettled = [ranking.closest for ranking in rankings if ranking.closest]
     if not unsettled:
         return []
@@ -100,6 +106,53 @@ def _more_blocks(host: HostRun, endpoints: Sequence[EndpointReport]) -> list[str
     else:
         step = _("To decide some of the closest pairs, run: {command}")
     return [step.format(command=_command(host, max(LEAST_BLOCKS, *within)))]
+
+
+def _open_lead(table: Table) -> list[PairDecision]:
+    """Return the undecided pairs of the first row with those that share its tier."""
+    tiers = {row.variant.id: row.tier for row in table.rows if row.tier is not None}
+    first = next(iter(tiers), None)
+    return [
+        pair
+        for pair in table.ranking.pairs
+        if pair.state == "open"
+        and first in (pair.a, pair.b)
+        and tiers.get(pair.a) == tiers.get(pair.b) is not None
+    ]
+
+
+def _settle_lead(host: HostRun, leads: Sequence[tuple[EndpointReport, PairDecision]]) -> list[str]:
+    """Say how many blocks would tell who is fastest, and of which pairs they hardly would."""
+    totals: dict[str, int] = {}
+    hopeless = []
+    for part, pair in leads:
+        endpoint = text.one_line(part.endpoint.name)
+        total = host.blocks + (pair.blocks_needed or MOST_BLOCKS)
+        if total <= MOST_BLOCKS:
+            totals[endpoint] = max(totals.get(endpoint, LEAST_BLOCKS), total)
+        else:
+            names = text.both([text.one_line(name) for name in (pair.a, pair.b)])
+            hopeless.append(_("{names} on {endpoint}").format(names=names, endpoint=endpoint))
+    steps = []
+    if totals:
+        step = (
+            _("To narrow down who is fastest on {endpoints}, run: {command}")
+            if hopeless
+            else _("To tell who is fastest on {endpoints}, run: {command}")
+        )
+        command = _command(host, max(totals.values()))
+        steps.append(step.format(endpoints=text.both([*totals]), command=command))
+    if hopeless:
+        named = hopeless[:_NAMED]
+        if len(hopeless) > _NAMED:
+            named.append(_("{count} more").format(count=len(hopeless) - _NAMED))
+        steps.append(
+            _(
+                "{blocks} blocks would hardly tell these apart: {pairs}. Take them as equal, or "
+                "find a quieter host, or longer trials (bench_load.duration_s)."
+            ).format(blocks=MOST_BLOCKS, pairs=text.semicolon(named))
+        )
+    return steps
 
 
 def _command(host: HostRun, blocks: int) -> str:

@@ -41,6 +41,8 @@ class Row:
     used: int
     """Trials in the figure."""
     planned: int
+    failed: int
+    """Blocks in which it failed by itself on this endpoint, whatever a re-run gave."""
     missing: str
     """Why there is no figure; empty where there is one."""
     marks: tuple[str, ...]
@@ -62,6 +64,7 @@ class _Beside:
     trials: int
     errors: int | None
     marks: tuple[str, ...]
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def rank_endpoint(
     comparison: Comparison,
     used: Sequence[tuple[Trial, tuple[str, ...]]],
     idle_bytes: Mapping[str, float],
+    failed: Mapping[str, int],
 ) -> EndpointReport:
     """Put the rankings of an endpoint into rows.
 
@@ -90,6 +94,7 @@ def rank_endpoint(
         comparison: of the host.
         used: its trials on it that are not invalid, one a cell, each with its marks.
         idle_bytes: of each variant, whatever endpoint came first after its starts.
+        failed: in how many blocks each variant failed by itself on it.
     """
     own: dict[str, list[tuple[Trial, tuple[str, ...]]]] = {
         variant.id: [] for variant in plan.variants if variant.twin_of is None
@@ -97,7 +102,7 @@ def rank_endpoint(
     for trial, marks in used:
         if trial.variant in own:
             own[trial.variant].append((trial, marks))
-    beside = {name: _beside(trials) for name, trials in own.items()}
+    beside = {name: _beside(trials, failed.get(name, 0)) for name, trials in own.items()}
 
     def table(metric: Metric) -> Table:
         ranking = comparison.ranking(endpoint.name, metric)
@@ -146,6 +151,7 @@ def _rows(
                 errors=beside.errors,
                 used=ranked.figure.count if ranked else 0,
                 planned=plan.blocks,
+                failed=beside.failed,
                 missing="" if ranked else _(NOT_MEASURED if beside.trials else NO_VALID_TRIAL),
                 marks=beside.marks,
             )
@@ -153,10 +159,10 @@ def _rows(
     return rows
 
 
-def _beside(marked: Sequence[tuple[Trial, tuple[str, ...]]]) -> _Beside:
+def _beside(marked: Sequence[tuple[Trial, tuple[str, ...]]], failed: int) -> _Beside:
     trials = [trial for trial, _ in marked]
     marks = tuple(sorted({mark for _, marks in marked for mark in marks}))
-    return _Beside(len(trials), _errors(trials), marks)
+    return _Beside(len(trials), _errors(trials), marks, failed)
 
 
 def idle_of(trials: Iterable[Trial]) -> dict[str, float]:

@@ -67,7 +67,7 @@ def head(host: HostReport) -> tuple[str, str]:
 def legend(host: HostReport) -> str:
     """Explain the columns, and how long each trial was."""
     load = host.plan.load
-    return _(
+    said = _(
         "Each trial: {duration_s} s after a warm-up of {warmup_s} s, time-out {timeout_s} s. "
         "req/s, MiB and ms are medians over blocks. They have no interval of their own, because "
         "the host's speed changes from hour to hour; ratios inside a block hold. behind best: how "
@@ -81,6 +81,15 @@ def legend(host: HostReport) -> str:
         duration_s=f"{load.duration_s:g}",
         warmup_s=f"{load.warmup_s:g}",
         timeout_s=f"{load.timeout_s:g}",
+    )
+    if not any(row.failed for part in host.endpoints for row in part.rps.rows):
+        return said
+    return sentences(
+        said,
+        _(
+            "{mark}3: in three blocks the server itself failed, also where a re-run went well; no "
+            "figure holds that."
+        ).format(mark=LEFT_OUT_MARK),
     )
 
 
@@ -130,8 +139,9 @@ def knob(name: str) -> str:
 
 
 def used(row: Row) -> str:
-    """Say how many trials a figure rests on."""
-    return f"{row.used}/{row.planned}"
+    """Say how many trials a figure rests on, and in how many blocks the server failed."""
+    failed = f" {LEFT_OUT_MARK}{row.failed}" if row.failed else ""
+    return f"{row.used}/{row.planned}{failed}"
 
 
 def behind(row: Row) -> str:
