@@ -69,8 +69,8 @@ class RateRow:
     variant: str
     share: float | None
     """Of its own capacity; None at the common rate."""
-    rate_rps: float
-    achieved_rps: float
+    rate_rps: float | None
+    achieved_rps: float | None
     p50_ms: float | None
     p90_ms: float | None
     p99_ms: float | None
@@ -167,13 +167,15 @@ def tables(part: EndpointRates) -> list[RateTable]:
 
 def _endpoint(plan: Plan, name: str, legs: Sequence[Trial]) -> EndpointRates | None:
     own, common, slo = [], [], []
+    common_rps = _common_rps(plan, [leg for leg in legs if leg.leg == "common"])
     for variant in plan.variants:
         mine = [leg for leg in legs if leg.variant == variant.id]
         shares = sorted({leg.share for leg in mine if leg.share is not None})
         own += [
             _row(variant, [leg for leg in mine if leg.share == share], share) for share in shares
         ]
-        common.append(_row(variant, [leg for leg in mine if leg.leg == "common"], None))
+        at_common = [leg for leg in mine if leg.leg == "common"]
+        common.append(_row(variant, at_common, None, common_rps))
         slo.append(_slo(plan, variant, [leg for leg in mine if leg.leg == "slo"]))
     known_own = tuple(row for row in own if row)
     known_common = sorted((row for row in common if row), key=_by_p99)
@@ -187,21 +189,39 @@ def _endpoint(plan: Plan, name: str, legs: Sequence[Trial]) -> EndpointRates | N
     return EndpointRates(name, known_own, tuple(known_common), tuple(known_slo), tuple(said))
 
 
-def _row(variant: Variant, legs: Sequence[Trial], share: float | None) -> RateRow | None:
+def _common_rps(plan: Plan, legs: Iterable[Trial]) -> float | None:
+    """Return what all were asked; None where no leg that had to find it out has noted it."""
+    if plan.rates is not None and plan.rates.common_rps is not None:
+        return plan.rates.common_rps
+    return _median(leg.rate.rate_rps for leg in legs if leg.rate is not None)
+
+
+def _row(
+    variant: Variant, legs: Sequence[Trial], share: float | None, asked_rps: float | None = None
+) -> RateRow | None:
+    """Return the row; one without any latency where the server failed in every block.
+
+    Args:
+        variant: whose legs they are.
+        legs: those at this rate.
+        share: of its capacity, if that is what the rate was.
+        asked_rps: the rate, where a leg at which the server failed has not noted it.
+    """
     figures = [leg.rate for leg in legs if leg.rate is not None and leg.outcome.status == "ok"]
-    if not figures:
+    failed = sum(leg.outcome.status != "ok" for leg in legs)
+    if not figures and not failed:
         return None
     # A block that missed the rate counts as later than all others, too.
-    failed = sum(leg.outcome.status != "ok" for leg in legs)
     latencies = [_NO_LATENCY if is_missed(one) else one.latency_ms for one in figures]
     latencies += [_NO_LATENCY] * failed
     missed = sum(map(is_missed, figures)) + failed
     p99, low, high = _p99([one.p99 for one in latencies])
+    noted = figures or [leg.rate for leg in legs if leg.rate is not None]
     return RateRow(
         variant=variant.id,
         share=share,
-        rate_rps=statistics.median(one.rate_rps for one in figures),
-        achieved_rps=statistics.median(one.achieved_rps for one in figures),
+        rate_rps=_median(one.rate_rps for one in noted) if noted else asked_rps,
+        achieved_rps=_median(one.achieved_rps for one in figures),
         p50_ms=_median(one.p50 for one in latencies),
         p90_ms=_median(one.p90 for one in latencies),
         p99_ms=p99,
@@ -211,7 +231,7 @@ def _row(variant: Variant, legs: Sequence[Trial], share: float | None) -> RateRo
         p999_ms=_median(
             one.p999
             for one in latencies
-            if min(one.requests for one in figures) >= _FEWEST_FOR_P999
+            if min((one.requests for one in figures), default=0) >= _FEWEST_FOR_P999
         ),
         lag_p99_ms=_median(one.lag_p99_ms for one in figures),
         lag_max_ms=_median(one.lag_max_ms for one in figures),
@@ -281,7 +301,9 @@ def _common_said(legs: Sequence[Trial], rows: Sequence[RateRow], endpoint: str) 
     said = []
     rate = text.figure(rows[0].rate_rps)
     name = text.one_line(endpoint)
-    known = [row for row in rows if row.is_carried and row.p99_ms is not None]
+    carrying = [row for row in rows if row.is_carried]
+    known = [row for row in carrying if row.p99_ms is not None]
+    unknown = [row for row in carrying if row.p99_ms is None]
     if known:
         first, *others = known
         ties = [row for row in others if not _is_apart(legs, first, row, len(others))]
@@ -301,29 +323,45 @@ def _common_said(legs: Sequence[Trial], rows: Sequence[RateRow], endpoint: str) 
                 endpoint=name,
                 variant=text.one_line(first.variant),
                 p99=figure,
-                others=text.both([text.one_line(row.variant) for row in ties]),
+                others=_names(ties),
             )
         )
-        if others and all(_is_apart(legs, row, known[-1], len(others)) for row in known[:-1]):
+        # One that is unknown is later than all of them.
+        if (
+            others
+            and not unknown
+            and all(_is_apart(legs, row, known[-1], len(others)) for row in known[:-1])
+        ):
             said.append(
                 _("The highest is that of {variant}, {p99}.").format(
                     variant=text.one_line(others[-1].variant), p99=_p99_said(others[-1])
                 )
             )
+    else:
+        words = _("At {rate} req/s for all on {endpoint}, no p99 is known.")
+        if rows[0].rate_rps is None:
+            words = _("The one rate for all on {endpoint} is not known, and no p99 at it.")
+        said.append(words.format(rate=rate, endpoint=name))
+    if unknown:
+        said.append(
+            _("Later than what was measured, and so not known, is that of {variants}.").format(
+                variants=_names(unknown)
+            )
+        )
     said += [
         _("{variant} did not keep it in {missed} of {blocks} blocks.").format(
             variant=text.one_line(row.variant), missed=row.missed, blocks=row.blocks
         )
-        for row in known
+        for row in carrying
         if row.missed
     ]
-    if lost := [row.variant for row in rows if not row.is_carried]:
-        said.append(
-            _("Not carried by {variants}.").format(
-                variants=text.both([text.one_line(variant) for variant in lost])
-            )
-        )
-    return [sentences(*said)] if said else []
+    if lost := [row for row in rows if not row.is_carried]:
+        said.append(_("Not carried by {variants}.").format(variants=_names(lost)))
+    return [sentences(*said)]
+
+
+def _names(rows: Iterable[RateRow]) -> str:
+    return text.both([text.one_line(row.variant) for row in rows])
 
 
 def _is_apart(legs: Sequence[Trial], a: RateRow, b: RateRow, pairs: int) -> bool:

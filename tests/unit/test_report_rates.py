@@ -4,8 +4,10 @@ import csv
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import factory
+import jsonschema
 import pytest
 from rich.console import Console
 
@@ -23,6 +25,8 @@ from collect.report.runs import describe_run
 from collect.report.single import find_trial, single_parts
 from collect.store import load_run
 
+SCHEMA = Path(__file__).parents[2] / "docs/report.schema.json"
+UNKNOWN_AT_A_RATE = ("n/a", "", "", "", "not carried", "", "n/a")
 RATES = Rates((0.25, 0.5, 0.75), 150.0, slo_p99_ms=200.0)
 
 
@@ -228,6 +232,116 @@ def test_a_server_that_failed_at_a_rate_did_not_keep_it(tmp_path, status):
     assert "uwsgi-wsgi did not keep it in 2 of 5 blocks." in said
     common = next(one for one in tables(host.rates[0]) if "one rate" in one.title)
     assert next(cells for cells in common.rows if cells[0] == "uwsgi-wsgi")[6] == "2 of 5 not kept"
+
+
+def died_at(trials, rates, is_hit):
+    """Let the server die at the legs in question, before the generator could note a rate."""
+    died = Outcome("server_died", "main process 10 was replaced by 20")
+    return [
+        replace(one, outcome=died, rate=None, search=None)
+        if one.leg in rates and is_hit(one)
+        else one
+        for one in trials
+    ]
+
+
+def is_uwsgi_on_health(one):
+    return (one.variant, one.endpoint) == ("uwsgi-wsgi", "health")
+
+
+def report_of(tmp_path, plan, trials):
+    return build_report(load_run(factory.write_host(tmp_path, plan, trials)))
+
+
+def test_a_server_that_died_in_every_block_is_in_every_format(tmp_path):
+    plan, trials = make(Rates((0.5,), 150.0), blocks=5)
+    report = report_of(tmp_path, plan, died_at(trials, ("common", "share"), is_uwsgi_on_health))
+    (host,) = report.hosts
+    health = host.rates[0]
+    own, common = (
+        next(row for row in rows if row.variant == "uwsgi-wsgi")
+        for rows in (health.own, health.common)
+    )
+    # Nobody noted what half of its capacity was; the rate for all stands in the plan.
+    assert (own.rate_rps, own.share, common.rate_rps) == (None, 0.5, 150)
+    for row in (own, common):
+        assert (row.blocks, row.missed, row.is_carried) == (5, 5, False)
+        assert (row.achieved_rps, row.p50_ms, row.p99_ms, row.lag_p99_ms) == (None,) * 4
+    assert health.common[-1] is common
+    assert health.said[0].endswith("Not carried by uwsgi-wsgi.")
+    shares, at_one = tables(health)
+    assert next(row for row in shares.rows if row[0] == "uwsgi-wsgi")[1:4] == ("50 %", "n/a", "n/a")
+    assert at_one.rows[-1] == ("uwsgi-wsgi", "150", *UNKNOWN_AT_A_RATE)
+    for render in (render_markdown, render_terminal, render_html):
+        shown = render(report)
+        assert "Not carried by uwsgi-wsgi" in " ".join(shown.replace("\\", "").split())
+        assert shown.count("not carried") >= 2
+    data = json.loads(render_json(report))
+    jsonschema.validate(data, json.loads(SCHEMA.read_text()))
+    rows = [row for row in data["hosts"][0]["rates"][0]["own"] if row["variant"] == "uwsgi-wsgi"]
+    assert [(row["rate_rps"], row["blocks"], row["missed"]) for row in rows] == [(None, 5, 5)]
+    csv_rows = list(csv.DictReader(io.StringIO(render_csv(report))))
+    one = next(row for row in csv_rows if row["trial_id"] == "b01-uwsgi-wsgi-health-common")
+    assert (one["outcome.status"], one["rate.rate_rps"]) == ("server_died", "")
+    for chart in charts_of(host):
+        assert "<svg" in svg(chart)
+
+
+def test_a_rate_that_was_to_be_found_is_that_of_the_others(tmp_path):
+    plan, trials = make(Rates((), common_is_auto=True), blocks=5)
+    (host,) = report_of(tmp_path, plan, died_at(trials, ("common",), is_uwsgi_on_health)).hosts
+    *others, last = host.rates[0].common
+    assert (last.variant, last.blocks) == ("uwsgi-wsgi", 4)
+    assert {row.rate_rps for row in others} == {last.rate_rps}
+
+
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        (Rates((), 150.0), "At 150 req/s for all on health, no p99 is known."),
+        (
+            Rates((), common_is_auto=True),
+            "The one rate for all on health is not known, and no p99 at it.",
+        ),
+    ],
+)
+def test_where_all_died_no_p99_is_known(tmp_path, rates, words):
+    plan, trials = make(rates, blocks=3)
+    report = report_of(
+        tmp_path, plan, died_at(trials, ("common",), lambda one: one.endpoint == "health")
+    )
+    (said,) = report.hosts[0].rates[0].said
+    assert said.startswith(f"{words} Not carried by uwsgi-wsgi, ")
+    for render in (render_markdown, render_terminal, render_html, render_json):
+        assert render(report)
+
+
+def test_none_is_called_the_highest_beside_one_that_is_later_than_what_was_measured(tmp_path):
+    def lose(one):
+        figures = one.rate
+        if figures is None or (one.variant, one.leg) != ("daphne-asgi", "common"):
+            return one
+        lost = round(figures.requests * 0.015)
+        latency = replace(figures.latency_ms, p99=None, p999=None, max=None, mean=None)
+        return replace(
+            one,
+            rate=replace(
+                figures,
+                answered=figures.requests - lost,
+                errors=RateErrors(0, 0, lost, 0),
+                latency_ms=latency,
+            ),
+        )
+
+    plan, trials = make(Rates((), 150.0), blocks=5)
+    (host,) = report_of(tmp_path, plan, list(map(lose, trials))).hosts
+    health = host.rates[0]
+    row = health.common[-1]
+    assert (row.variant, row.is_carried, row.p99_ms) == ("daphne-asgi", True, None)
+    assert "The highest" not in health.said[0]
+    assert health.said[0].endswith(
+        "Later than what was measured, and so not known, is that of daphne-asgi."
+    )
 
 
 def test_a_reason_that_legs_share_stands_among_the_notes(tmp_path):
