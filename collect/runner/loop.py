@@ -62,6 +62,7 @@ class Loop:
         self._holds_the_host = False
         self._decision: Decision | None = None
         self._window = window
+        # How far the run has come, by the number of its blocks: what windows missed lies below it.
         self._blocks_done = 0 if window is None else window.first_block - 1
 
     def run(self) -> str | None:
@@ -86,7 +87,7 @@ class Loop:
         finally:
             warning = self._restore.put_back()
         if self._decision is not None and (self._window is None or self._is_final()):
-            self._progress.stop_at(self._decision.blocks_done, _why(self._decision, self._plan))
+            self._progress.stop_at(self._decision.blocks_done, self._why(self._decision))
         write_run_sums(self._run_dir)
         return warning
 
@@ -160,7 +161,18 @@ class Loop:
         )
         write_atomically(self._run_dir / "decision.json", dumps(self._decision))
         if former is None and reason != "going_on":
-            self._bench.log(_why(self._decision, self._plan))
+            self._bench.log(self._why(self._decision))
+
+    def _why(self, decision: Decision) -> str:
+        lacking = {trial.block for trial in self._plan.trials if trial.id not in self._found}
+        # Not those that earlier windows missed.
+        done = sum(block not in lacking for block in range(1, decision.blocks_done + 1))
+        blocks = f"{done} of {self._plan.blocks} blocks"
+        if decision.reason == "decided":
+            return f"decided after {blocks}"
+        if decision.reason == "time_budget":
+            return f"time budget gone after {blocks}"
+        return f"{blocks} done"
 
     def _read_decision(self) -> Decision | None:
         """Return what an earlier session decided; None without one, or if it cannot be read.
@@ -202,12 +214,3 @@ def restore_of(plan: Plan, services: Services, clock: Clock, run_dir: Path) -> R
     """Return what a run of the plan holds back on this host, whichever process asks."""
     path = run_dir / "restore.json"
     return Restore(path, all_units(plan), services, clock, plan.timing.stop_timeout_s)
-
-
-def _why(decision: Decision, plan: Plan) -> str:
-    blocks = f"{decision.blocks_done} of {plan.blocks} blocks"
-    if decision.reason == "decided":
-        return f"decided after {blocks}"
-    if decision.reason == "time_budget":
-        return f"time budget gone after {blocks}"
-    return f"{blocks} done"

@@ -73,6 +73,10 @@ def test_the_last_window_ends_the_run(world):
 
 def test_what_a_window_missed_is_not_made_up_for_in_the_next(world):
     assert session(world, 1) == ["3-a-health", "3-b-health", "4-a-health", "4-b-health"]
+    # The decision says how far the run has come; the words, how much of it was measured.
+    decision = load_decision(world.run_dir / "decision.json")
+    assert (decision.reason, decision.blocks_done) == ("all_blocks", 4)
+    assert world.logged[-1] == "2 of 4 blocks done"
 
 
 def test_what_an_interrupted_window_lacks_is_run_while_it_is_open(world):
