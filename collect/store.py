@@ -182,11 +182,21 @@ class HostRun:
     legs: tuple[StoredTrial, ...] = ()
     """At a fixed rate, and searches for one; ordered like the trials, and kept apart from them,
     since their figures are no capacity."""
+    missed: tuple[PlannedTrial, ...] = ()
+    """What windows of a scheduled run that are past left out: it will not come."""
 
     @property
     def blocks(self) -> int:
-        """How many blocks the run has: fewer than planned where it ended early."""
+        """How many blocks the run has: fewer than planned where it ended early.
+
+        Those that a window missed are among them, since later ones bear higher numbers.
+        """
         return _blocks(self.plan, self.decision)
+
+    @property
+    def measured_blocks(self) -> int:
+        """How many of them no window missed, not even in part."""
+        return self.blocks - len({trial.block for trial in self.missed})
 
     @property
     def reruns(self) -> tuple[StoredTrial, ...]:
@@ -355,6 +365,11 @@ def _load_host(folder: Path) -> HostRun:
         for block in range(state.window.first_block, state.window.last_block + 1)
     }
     every = sorted(by_id.values(), key=place)
+    lacking = [
+        trial
+        for trial in plan.trials
+        if trial.id not in by_id and trial.block <= _blocks(plan, decision)
+    ]
     return HostRun(
         name=folder.name,
         folder=folder,
@@ -364,13 +379,8 @@ def _load_host(folder: Path) -> HostRun:
         decision=decision,
         trials=tuple(stored for stored in every if stored.trial.leg == "capacity"),
         legs=tuple(stored for stored in every if stored.trial.leg != "capacity"),
-        missing=tuple(
-            trial
-            for trial in plan.trials
-            if trial.id not in by_id
-            and trial.block <= _blocks(plan, decision)
-            and trial.block not in gone
-        ),
+        missing=tuple(trial for trial in lacking if trial.block not in gone),
+        missed=tuple(trial for trial in lacking if trial.block in gone),
         windows=windows,
     )
 

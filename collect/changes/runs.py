@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from collect.changes.figures import Blocks
     from collect.changes.pairing import HostPair
-    from collect.model import Order, Trial
+    from collect.model import Order, PlannedTrial, Trial
     from collect.store import HostRun, Run
 
 
@@ -37,6 +37,8 @@ class Used:
     """Of those, used all the same."""
     missing: int
     """Planned, and not here."""
+    missed: int
+    """Planned for windows that are past, and never measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,14 @@ def _compare_hosts(pair: HostPair, unknown: Iterable[str]) -> HostChanges:
 
 
 def _use(pair: HostPair, host: HostRun) -> tuple[Used, list[Trial]]:
+    def count(planned: Iterable[PlannedTrial]) -> int:
+        return sum(
+            trial.leg == "capacity"
+            and trial.variant in pair.variants
+            and trial.endpoint in pair.endpoints
+            for trial in planned
+        )
+
     cells = [
         (stored.trial, verdict(stored.trial).status)
         for stored in host.counted(lambda trial: verdict(trial).status != "invalid")
@@ -127,17 +137,13 @@ def _use(pair: HostPair, host: HostRun) -> tuple[Used, list[Trial]]:
     usable = [trial for trial, status in cells if status != "invalid"]
     return Used(
         host=host.name,
-        blocks=host.blocks,
+        blocks=host.measured_blocks,
         order=host.plan.order,
         trials=len(cells),
         invalid=len(cells) - len(usable),
         suspect=sum(status == "suspect" for _trial, status in cells),
-        missing=sum(
-            trial.leg == "capacity"
-            and trial.variant in pair.variants
-            and trial.endpoint in pair.endpoints
-            for trial in host.missing
-        ),
+        missing=count(host.missing),
+        missed=count(host.missed),
     ), usable
 
 
@@ -165,4 +171,7 @@ def _left_out(run: str, used: Used) -> list[str]:
     if used.missing:
         said = _("{run}: {count} planned trials are not here (yet).")
         notes.append(said.format(run=run, count=used.missing))
+    if used.missed:
+        said = _("{run}: {count} planned trials belong to windows that were missed or cut off.")
+        notes.append(said.format(run=run, count=used.missed))
     return notes

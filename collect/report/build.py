@@ -97,6 +97,8 @@ class HostReport:
     left_out: tuple[TrialLine, ...]
     used: Mapping[tuple[str, str], Sequence[Trial]]
     """By variant and endpoint, the trials that figures rest on: not invalid, and one a cell."""
+    measured_blocks: int
+    """Of the blocks in the plan; fewer where windows of a scheduled run were missed."""
     made_good: int
     """How many of those left out a re-run stands in for."""
     shows_proxy: bool
@@ -221,6 +223,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         trials=lines,
         left_out=left_out,
         used=by_pair,
+        measured_blocks=host.measured_blocks,
         made_good=made_good,
         shows_proxy=len({variant.proxy for variant in competitors}) > 1,
         shows_profile=len({variant.profile for variant in competitors}) > 1,

@@ -24,7 +24,7 @@ def cautions(host: HostRun, endpoints: Sequence[EndpointReport]) -> tuple[str, .
                 "run id."
             ).format(files=text.comma([text.one_line(name) for name in host.changed_facts]))
         )
-    if host.blocks == 1:
+    if host.measured_blocks == 1:
         found.append(
             _(
                 "One block of {duration_s} s trials: there is no interval, and the order below may "

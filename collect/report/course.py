@@ -70,7 +70,7 @@ def _trials(host: HostRun, counts: Mapping[VerdictStatus, int]) -> str:
             "{here} of {planned} are here: {valid} valid, {suspect} suspect, {invalid} invalid."
         )
     return said.format(
-        here=planned - len(host.missing),
+        here=planned - len(host.missing) - len(host.missed),
         planned=planned,
         reruns=text.number(len(host.reruns), "re-run"),
         valid=counts.get("valid", 0),
@@ -114,7 +114,7 @@ def _end(host: HostRun) -> str:
     plan, decision = host.plan, host.decision
     reason = None if decision is None else decision.reason
     of_blocks = _("{done} of {planned}").format(
-        done=host.blocks, planned=text.number(plan.blocks, "block")
+        done=host.measured_blocks, planned=text.number(plan.blocks, "block")
     )
     if reason == "decided":
         gap = plan.stopping.gap
@@ -133,6 +133,10 @@ def _end(host: HostRun) -> str:
         return _("the time budget of {budget} was used up after {blocks}.").format(
             budget=text.seconds(budget), blocks=of_blocks
         )
+    if host.missed:
+        return _(
+            "after {blocks}; the others belong to windows that were missed or cut off."
+        ).format(blocks=of_blocks)
     if reason == "all_blocks" or (reason is None and not host.missing):
         return _("after {blocks}, as planned.").format(blocks=of_blocks)
     cut = {trial.block for trial in host.missing}

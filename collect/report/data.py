@@ -108,6 +108,9 @@ class HostData:
     order: Order
     seed: int
     blocks: int
+    """That the run has; those that windows of a scheduled run missed are among them."""
+    measured_blocks: int
+    """Without those."""
     load: Load
     rankings: tuple[RankingData, ...]
     proxies: tuple[ProxyData, ...]
@@ -187,6 +190,7 @@ def _host(host: HostReport) -> HostData:
         order=plan.order,
         seed=plan.seed,
         blocks=plan.blocks,
+        measured_blocks=host.measured_blocks,
         load=plan.load,
         rankings=tuple(map(_ranking, tables)),
         proxies=tuple(_proxies(host)),

@@ -35,6 +35,8 @@ class RunLine:
     hosts: tuple[str, ...] = ()
     trials: int = 0
     missing: int = 0
+    missed: int = 0
+    """By windows that are past."""
     verdicts: tuple[tuple[VerdictStatus, int], ...] = ()
     answer: str = ""
     problem: str = ""
@@ -56,6 +58,7 @@ def describe_run(folder: Path) -> RunLine:
         hosts=tuple(host.name for host in run.hosts),
         trials=sum(len(host.trials) + len(host.legs) for host in run.hosts),
         missing=sum(len(host.missing) for host in run.hosts),
+        missed=sum(len(host.missed) for host in run.hosts),
         verdicts=tuple(
             (status, counts[status]) for status in ("valid", "suspect", "invalid") if counts[status]
         ),
@@ -103,4 +106,6 @@ def _trials(line: RunLine) -> str:
     known = [f"{count:,} {status}" for status, count in line.verdicts]
     if line.missing:
         known.append(f"{line.missing:,} missing")
+    if line.missed:
+        known.append(f"{line.missed:,} missed")
     return "\n".join(known) or "none"

@@ -69,6 +69,12 @@ def find_trial(run: Run, trial_id: str) -> tuple[Single, ...]:
             f"{trial_id}: planned, but not here yet; serverbench pull {run.run_id} fetches what "
             f"{', '.join(missing)} has by now"
         )
+    missed = [host.name for host in run.hosts if any(t.id == trial_id for t in host.missed)]
+    if missed:
+        raise DataError(
+            f"{trial_id}: planned, but its window was missed or cut off on {', '.join(missed)}, "
+            "and nothing makes up for it"
+        )
     known = sorted({t.trial.trial_id for host in run.hosts for t in (*host.trials, *host.legs)})
     alike = difflib.get_close_matches(trial_id, known, n=3, cutoff=0.5) or known[:3]
     hint = f"; alike are {', '.join(alike)}" if alike else ", and no trial is here"
