@@ -105,22 +105,27 @@ class Activator:
         return Outcome(bool(what), what, differences=found.differences, warnings=warnings)
 
     def _stage(self) -> None:
-        """Keep the files that came along, each unit once systemd has nothing against it."""
-        for name, text in self._wanted.staged.items():
-            target = self._places.staged_dir / name
-            if files.read(target) == text:
-                continue
-            offered = target.with_name(f"offered-{name}")
+        """Keep the files that came along, none before systemd has nothing against them."""
+        arriving = {
+            target: text
+            for name, text in self._wanted.staged.items()
+            if files.read(target := self._places.staged_dir / name) != text
+        }
+        for target, text in arriving.items():
+            # Others name `current`, which may not be there yet; the candidate is the same unit.
+            if target.name.startswith(CANDIDATE):
+                self._verify(target, text)
+        for target, text in arriving.items():
+            files.write(target, text)
+
+    def _verify(self, target: Path, text: str) -> None:
+        offered = target.with_name(f"offered-{target.name}")
+        try:
             files.write(offered, text)
-            try:
-                # Others name `current`, which may not be there yet; the candidate is the same unit.
-                if name.startswith(CANDIDATE) and (
-                    problem := self._host.units.verify(offered, name)
-                ):
-                    raise ServerbenchError(f"the unit {name} failed to validate: {problem}")
-                offered.replace(target)
-            finally:
-                offered.unlink(missing_ok=True)
+            if problem := self._host.units.verify(offered, target.name):
+                raise ServerbenchError(f"the unit {target.name} failed to validate: {problem}")
+        finally:
+            offered.unlink(missing_ok=True)
 
     def _find(self) -> Found:
         wanted, units = self._wanted, self._host.units
