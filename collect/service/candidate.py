@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from collect.errors import ServerbenchError
@@ -51,7 +51,13 @@ class Asking:
 
 
 def prove(
-    host: Host, unit: str, place: tuple[str, int], endpoints: Iterable[Endpoint], limit_s: float
+    host: Host,
+    unit: str,
+    place: tuple[str, int],
+    endpoints: Iterable[Endpoint],
+    limit_s: float,
+    *,
+    former_restarts: int = 0,
 ) -> Refusal | None:
     """Wait until every endpoint gives its right answer there; return why not.
 
@@ -61,12 +67,15 @@ def prove(
         place: address and port to ask at.
         endpoints: what to ask.
         limit_s: for all of them together.
+        former_restarts: how often systemd has restarted it before; once more ends the waiting.
     """
     since_s, deadline_s = host.clock.time(), host.clock.monotonic() + limit_s
     asking = Asking(host.clock, host.asker(*place))
 
     def ended() -> Answered | None:
-        problem = start_failure(host.units.state(unit))
+        state = host.units.state(unit)
+        restarts = max((state.restarts or 0) - former_restarts, 0)
+        problem = start_failure(replace(state, restarts=restarts))
         return None if problem is None else Answered("start_failed", problem)
 
     for endpoint in endpoints:

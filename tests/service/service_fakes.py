@@ -87,6 +87,9 @@ class FakeHost:
         """Releases that answer wrongly, by themselves or where named as (release, "app")."""
         self.refused = {}
         """What systemd says against unit files, by a text that they hold."""
+        self.restarts = {}
+        """How often systemd has restarted a unit since it was started."""
+        self.crashes_when_asked = False
         self.owner = None
         self.kill_at = None
         self.ages = 0
@@ -197,6 +200,7 @@ class FakeHost:
             text = (self.places.settings_dir / f"proxy/{config}.nginx").read_text()
         release = text.split()[-1] if unit == f"{CANDIDATE}.service" else self.current()
         self.processes[unit] = (text, release)
+        self.restarts[unit] = 0
 
     def stop(self, units, _timeout_s):
         self._act(f"stop {' '.join(units)}")
@@ -242,7 +246,8 @@ class FakeHost:
 
     def state(self, unit):
         active = "active" if unit in self.processes else "failed"
-        return UnitState(active, "sub", "success", 1, 0, None, job_pending=False)
+        restarts = self.restarts.get(unit, 0)
+        return UnitState(active, "sub", "success", 1, restarts, None, job_pending=False)
 
     def is_shutting_down(self):
         return False
@@ -273,6 +278,9 @@ class Door:
             host.now += timeout_s
             raise NoAnswerError("Connection refused")
         (_, release), *_ = running
+        if host.crashes_when_asked:
+            host.crashes_when_asked = False
+            host.restarts = {unit: count + 1 for unit, count in host.restarts.items()}
         where = "candidate" if self.port == CANDIDATE_PORT else "app"
         wrong = release in host.broken or (release, where) in host.broken
         return Answer(500 if wrong else 200, b'{"status": "ok"}')

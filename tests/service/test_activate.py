@@ -272,6 +272,23 @@ def test_a_service_that_answers_wrongly_is_tried_anew(host):
     assert host.serving_release(GRANIAN.unit) == "r1"
 
 
+def test_a_service_that_systemd_restarted_a_week_ago_is_left_alone(host):
+    host.deploy(GRANIAN, "r1")
+    host.restarts[GRANIAN.unit] = 1
+    outcome = host.deploy(GRANIAN, "r1")
+    assert (outcome.changed, outcome.what) == (False, ())
+    assert host.acted() == []
+
+
+def test_a_service_that_is_restarted_while_it_is_asked_is_tried_anew(host):
+    host.deploy(GRANIAN, "r1")
+    host.restarts[GRANIAN.unit] = 1
+    host.crashes_when_asked = True
+    outcome = host.deploy(GRANIAN, "r1")
+    assert "it ended and systemd restarted it 1 times" in outcome.what[0]
+    assert f"restart {GRANIAN.unit}" in host.acted()
+
+
 def test_a_bench_changes_the_release_through_the_gate_and_starts_nothing_that_was_stopped(host):
     host.deploy(GRANIAN, "r1")
     host.deploy(GRANIAN, "r2", takes_over=False)
