@@ -12,7 +12,14 @@ from collect.errors import ServerbenchError
 from collect.runner.seams import iso
 from collect.runner.trial_folder import write_atomically
 from collect.service import files
-from collect.service.candidate import Refusal, prove, remove_candidate, try_candidate
+from collect.service.candidate import (
+    Refusal,
+    prove,
+    prove_some,
+    remove_candidate,
+    try_candidate,
+)
+from collect.service.files import Proof
 from collect.service.host import CANDIDATE
 from collect.service.install import Installer
 from collect.service.releases import Releases
@@ -38,6 +45,8 @@ class Found:
     changed_files: tuple[Path, ...]
     needs_start: bool
     """The service's process has to be a new one, so a candidate is tried first."""
+    is_asked: bool
+    """The service has to answer, before the change or after it; not where somebody stopped it."""
     differences: tuple[Difference, ...]
 
 
@@ -91,6 +100,8 @@ class Activator:
                 problem = self._roll_back(undo)
                 return self._failed(refusal, problem or f"all is as it was: {self._still()}")
             self._places.undo_file.unlink(missing_ok=True)
+        elif wanted.service is not None and found.is_asked:
+            self._keep_proof(wanted.service)
         what += self._opened_up(found)
         for path in self._kept(found):
             if path.exists():
@@ -143,7 +154,14 @@ class Activator:
         )
         variant = wanted.service
         if variant is None:
-            return Found(tuple(what), expected, changed, needs_start=False, differences=differences)
+            return Found(
+                tuple(what),
+                expected,
+                changed,
+                needs_start=False,
+                is_asked=False,
+                differences=differences,
+            )
         if self._secrets_changed():
             what.append("the secrets have changed")
         mine, running = variant.units, units.serving()
@@ -151,14 +169,12 @@ class Activator:
             what += [f"{unit} starts" for unit in mine if unit not in running]
         needs_start = bool(what)
         if not what and variant.unit in running:
-            place = (wanted.address, variant.port or wanted.port)
             # systemd counts since somebody started it: one restart a week ago is no wrong answer.
             restarts = units.state(variant.unit).restarts or 0
             if wrong := prove(
                 self._host,
                 variant.unit,
-                place,
-                wanted.endpoints,
+                self._proof(variant),
                 _QUICK_S,
                 former_restarts=restarts,
             ):
@@ -171,7 +187,8 @@ class Activator:
             what += [f"{unit} starts at boot no more" for unit in enabled if unit not in mine]
             if not what and (self._service is None or self._service.variant != variant):
                 what.append(f"{self._places.service_file} changes")
-        return Found(tuple(what), expected, changed, needs_start, differences)
+        is_asked = wanted.takes_over or variant.unit in running
+        return Found(tuple(what), expected, changed, needs_start, is_asked, differences)
 
     def _opened_up(self, found: Found) -> tuple[str, ...]:
         """Name the files whose mode somebody changed: that needs no new process."""
@@ -207,6 +224,16 @@ class Activator:
                 expected[former] = None
         return expected
 
+    def _proof(self, variant: Variant) -> Proof:
+        wanted = self._wanted
+        return Proof(wanted.address, variant.port or wanted.port, wanted.endpoints)
+
+    def _keep_proof(self, variant: Variant) -> None:
+        """Keep what the service was asked: the next release may have to answer more than it can."""
+        text = files.dump_proof(self._proof(variant))
+        if files.read(self._places.proof_file) != text:
+            files.write(self._places.proof_file, text)
+
     def _secrets(self) -> str:
         digest = hashlib.sha256()
         for path in sorted(self._places.settings_dir.glob("*.env")):
@@ -222,9 +249,10 @@ class Activator:
 
     def _remember(self, found: Found) -> files.Undo:
         variant, units = self._wanted.service, self._host.units
+        kept = (*found.files, self._places.proof_file)
         undo = files.Undo(
             release=self._releases.current(),
-            files={str(path): files.read(path) for path in found.files},
+            files={str(path): files.read(path) for path in kept},
             active=units.serving(),
             enabled=units.enabled(),
             service=self._service,
@@ -250,7 +278,7 @@ class Activator:
                 return None
             if refusal := self._start(variant, found, undo):
                 return refusal
-            self._settle(variant, undo.release)
+            self._settle(variant, found, undo.release)
         except (ServerbenchError, OSError) as error:
             return Refusal(str(error), "")
         return None
@@ -283,8 +311,7 @@ class Activator:
         problem = problem or units.start(mine)
         if problem:
             return Refusal(problem, units.journal(variant.unit, since_s))
-        place = (wanted.address, variant.port or wanted.port)
-        return prove(host, variant.unit, place, wanted.endpoints, wanted.ready_timeout_s)
+        return prove(host, variant.unit, self._proof(variant), wanted.ready_timeout_s)
 
     def _changes_proxy(self, variant: Variant, changed: Iterable[Path]) -> bool:
         if variant.proxy_unit is None:
@@ -292,7 +319,7 @@ class Activator:
         its_own = (self._places.unit_dir / variant.proxy_unit, self._places.proxy_config(variant))
         return any(path in its_own for path in changed)
 
-    def _settle(self, variant: Variant, former_release: str | None) -> None:
+    def _settle(self, variant: Variant, found: Found, former_release: str | None) -> None:
         """Make it last: across boots, and for whoever asks what serves."""
         wanted, units, places = self._wanted, self._host.units, self._places
         if wanted.takes_over:
@@ -310,6 +337,10 @@ class Activator:
         service = Service(variant, wanted.release, iso(self._host.clock.time()), previous)
         if before is not None and replace(service, since=before.since) == before:
             service = before
+        if found.is_asked:
+            self._keep_proof(variant)
+        else:
+            places.proof_file.unlink(missing_ok=True)
         files.write(places.environment_digest_file, self._secrets())
         write_atomically(places.service_file, dump(service))
         self._service = service
@@ -370,8 +401,11 @@ class Activator:
         if undo.service is None or undo.service.variant.unit not in undo.active:
             return None
         variant = undo.service.variant
-        place = (wanted.address, variant.port or wanted.port)
-        refusal = prove(host, variant.unit, place, wanted.endpoints, wanted.ready_timeout_s)
+        proof = files.parse_proof(undo.files.get(str(self._places.proof_file)))
+        if proof is not None:
+            refusal = prove(host, variant.unit, proof, wanted.ready_timeout_s)
+        else:  # An earlier kit activated it, and kept none.
+            refusal = prove_some(host, variant.unit, self._proof(variant), wanted.ready_timeout_s)
         return None if refusal is None else refusal.reason
 
     def _still(self) -> str:

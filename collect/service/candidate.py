@@ -10,14 +10,13 @@ from collect.model import Outcome as Answered
 from collect.runner.systemd import start_failure
 from collect.runner.waiting import ask_until_right
 from collect.service import files
+from collect.service.files import Proof
 from collect.service.host import CANDIDATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from collect.activation import Activation
-    from collect.model import Endpoint
     from collect.runner.seams import Asker, Clock
     from collect.service.host import Host
 
@@ -51,26 +50,19 @@ class Asking:
 
 
 def prove(
-    host: Host,
-    unit: str,
-    place: tuple[str, int],
-    endpoints: Iterable[Endpoint],
-    limit_s: float,
-    *,
-    former_restarts: int = 0,
+    host: Host, unit: str, proof: Proof, limit_s: float, *, former_restarts: int = 0
 ) -> Refusal | None:
-    """Wait until every endpoint gives its right answer there; return why not.
+    """Wait until every endpoint gives its right answer; return why not.
 
     Args:
         host: what is touched.
         unit: the service that shall answer; its end ends the waiting.
-        place: address and port to ask at.
-        endpoints: what to ask.
+        proof: what to ask, and where.
         limit_s: for all of them together.
         former_restarts: how often systemd has restarted it before; once more ends the waiting.
     """
     since_s, deadline_s = host.clock.time(), host.clock.monotonic() + limit_s
-    asking = Asking(host.clock, host.asker(*place))
+    asking = Asking(host.clock, host.asker(proof.address, proof.port))
 
     def ended() -> Answered | None:
         state = host.units.state(unit)
@@ -78,12 +70,24 @@ def prove(
         problem = start_failure(replace(state, restarts=restarts))
         return None if problem is None else Answered("start_failed", problem)
 
-    for endpoint in endpoints:
+    for endpoint in proof.endpoints:
         left_s = deadline_s - host.clock.monotonic()
         # Once more at the end: it may have been started a second time between two looks.
         if wrong := ask_until_right(asking, endpoint, left_s, ended) or ended():
             return Refusal(wrong.reason or wrong.status, host.units.journal(unit, since_s - 1))
     return None
+
+
+def prove_some(host: Host, unit: str, proof: Proof, limit_s: float) -> Refusal | None:
+    """As `prove`, but one right answer will do: the release may be older than some endpoints."""
+    deadline_s = host.clock.monotonic() + limit_s
+    refusal = None
+    for endpoint in proof.endpoints:
+        left_s = deadline_s - host.clock.monotonic()
+        refusal = prove(host, unit, replace(proof, endpoints=(endpoint,)), left_s)
+        if refusal is None:
+            return None
+    return refusal
 
 
 def try_candidate(wanted: Activation, host: Host) -> Refusal | None:
@@ -119,8 +123,7 @@ def try_candidate(wanted: Activation, host: Host) -> Refusal | None:
         return prove(
             host,
             f"{CANDIDATE}.service",
-            (wanted.address, wanted.candidate_port),
-            wanted.endpoints,
+            Proof(wanted.address, wanted.candidate_port, wanted.endpoints),
             wanted.ready_timeout_s,
         )
     finally:

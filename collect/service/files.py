@@ -1,4 +1,4 @@
-"""Files that change in one step, and a record of how it was that puts all of them back."""
+"""Files that change in one step, and records of how it was that put all of them back."""
 
 from __future__ import annotations
 
@@ -10,12 +10,23 @@ from typing import TYPE_CHECKING
 from collect.activation import Service  # noqa: TC001 - decode looks it up
 from collect.decode import decode, encode
 from collect.errors import DataError
+from collect.model import Endpoint  # noqa: TC001 - decode looks it up
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 _READABLE = (".service", ".socket", ".conf", ".nginx", ".caddy")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Where a server is asked, and the right answers that prove that it serves."""
+
+    address: str
+    port: int
+    endpoints: tuple[Endpoint, ...]
+    """Their headers may hold secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,19 @@ def write(path: Path, text: str | None) -> None:
         os.fsync(stream.fileno())
     temporary.chmod(mode)
     temporary.replace(path)
+
+
+def dump_proof(proof: Proof) -> str:
+    """Return the text that says what a service was asked."""
+    return json.dumps(encode(proof)) + "\n"
+
+
+def parse_proof(text: str | None) -> Proof | None:
+    """Return what a service was asked; None where no kit, or one that is unlike this, wrote it."""
+    try:
+        return None if text is None else decode(Proof, json.loads(text), "proof")
+    except (ValueError, DataError):
+        return None
 
 
 def write_undo(path: Path, undo: Undo) -> None:

@@ -53,6 +53,11 @@ class Places:
         """The digest of the secrets that the service was started with; only root may read it."""
         return self.staged_dir / "environment.sha256"
 
+    @property
+    def proof_file(self) -> Path:
+        """What the service was asked and answered rightly; only root may read it."""
+        return self.staged_dir / "proof.json"
+
 
 class Units(Services, Protocol):
     """systemd, with what changes a host for good. `ServerbenchError` where it refuses."""

@@ -85,6 +85,8 @@ class FakeHost:
         """Unit file text and release of each unit that runs."""
         self.broken = set()
         """Releases that answer wrongly, by themselves or where named as (release, "app")."""
+        self.unknown_to = {}
+        """Paths that the app has not got yet, by release."""
         self.refused = {}
         """What systemd says against unit files, by a text that they hold."""
         self.restarts = {}
@@ -262,7 +264,7 @@ class Door:
         self.host = host
         self.port = port
 
-    def ask(self, _endpoint, timeout_s):
+    def ask(self, endpoint, timeout_s):
         host = self.host
         if self.port == CANDIDATE_PORT:
             running = [p for u, p in host.processes.items() if u == f"{CANDIDATE}.service"]
@@ -282,6 +284,8 @@ class Door:
             host.crashes_when_asked = False
             host.restarts = {unit: count + 1 for unit, count in host.restarts.items()}
         where = "candidate" if self.port == CANDIDATE_PORT else "app"
+        if endpoint.path in host.unknown_to.get(release, ()):
+            return Answer(404, b"")
         wrong = release in host.broken or (release, where) in host.broken
         return Answer(500 if wrong else 200, b'{"status": "ok"}')
 

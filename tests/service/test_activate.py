@@ -7,6 +7,7 @@ from service_fakes import FakeHost, Killed, variant
 
 from collect.activation import load_service
 from collect.errors import ServerbenchError
+from collect.model import Endpoint
 
 GRANIAN = variant("granian-wsgi")
 GUNICORN = variant("gunicorn-wsgi-socket", socket=True)
@@ -169,6 +170,68 @@ def test_what_fails_on_the_apps_own_port_is_put_back(host):
     host.broken.clear()
     assert host.deploy(GUNICORN, "r2", text="new settings", environment="A=2\n").changed
     assert host.serving_release(GUNICORN.unit) == "r2"
+
+
+@pytest.fixture
+def more_to_answer(host):
+    """r2 answers one endpoint more, and fails on the app's own port."""
+    host.deploy(GRANIAN, "r1")
+    host.unknown_to["r1"] = ["/v2"]
+    host.broken.add(("r2", "app"))
+    token = {"Authorization": "Bearer hunter2"}
+    return (*host.activation(GRANIAN, "r1").endpoints, Endpoint("v2", "/v2", headers=token))
+
+
+def test_what_serves_again_is_asked_what_it_was_asked_before(host, more_to_answer):
+    before = host.places.proof_file.read_text()
+    outcome = host.deploy(GRANIAN, "r2", endpoints=more_to_answer, port=9000)
+    assert f"all is as it was: {GRANIAN.unit} serves release r1" in outcome.message
+    assert not host.places.undo_file.exists()
+    assert host.places.proof_file.read_text() == before
+    # The next attempt leaves it alone until a candidate answers.
+    host.broken.add("r2")
+    host.deploy(GRANIAN, "r2", endpoints=more_to_answer)
+    assert host.acted() == CANDIDATE
+
+
+def test_what_is_asked_may_hold_a_secret_and_is_roots_alone(host, more_to_answer):
+    host.broken.clear()
+    host.deploy(GRANIAN, "r2", endpoints=more_to_answer)
+    holding = [p for p in host.places.settings_dir.rglob("*.json") if "hunter2" in p.read_text()]
+    assert holding == [host.places.proof_file]
+    assert host.places.proof_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_an_earlier_kit_activated_serves_again_with_one_right_answer(host, more_to_answer):
+    host.places.proof_file.unlink()
+    outcome = host.deploy(GRANIAN, "r2", endpoints=more_to_answer[::-1])
+    assert f"all is as it was: {GRANIAN.unit} serves release r1" in outcome.message
+    assert not host.places.undo_file.exists()
+
+
+def test_a_record_of_an_earlier_kit_is_read(host, more_to_answer):
+    host.kill_at = f"restart {GRANIAN.unit}"
+    with pytest.raises(Killed):
+        host.deploy(GRANIAN, "r2", endpoints=more_to_answer)
+    record = json.loads(host.places.undo_file.read_text())
+    del record["files"][str(host.places.proof_file)]
+    host.places.undo_file.write_text(json.dumps(record))
+    host.deploy(None, "r3", endpoints=more_to_answer)
+    assert host.serving_release(GRANIAN.unit) == "r1"
+    assert host.logged == []
+    assert not host.places.undo_file.exists()
+
+
+def test_what_serves_answers_for_later_with_what_it_is_asked_now(host, more_to_answer):
+    host.unknown_to.clear()
+    assert not host.deploy(GRANIAN, "r1", endpoints=more_to_answer).changed
+    assert "/v2" in host.places.proof_file.read_text()
+    host.deploy(GRANIAN, "r1", takes_over=False)
+    assert "/v2" not in host.places.proof_file.read_text()
+    # A release that was never asked answers for nothing.
+    host.stop([GRANIAN.unit], 1)
+    host.deploy(GRANIAN, "r3", takes_over=False)
+    assert not host.places.proof_file.exists()
 
 
 def test_another_variant_takes_over(host):
