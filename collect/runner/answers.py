@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from collect.alarm import time_limit
+from collect.runner.processes import find_pids
 from collect.runner.seams import Answer, NoAnswerError
 
 if TYPE_CHECKING:
     from collect.model import Endpoint, Expectation
+    from collect.runner.seams import UnitState
 
 BODY_LIMIT_BYTES = 1024 * 1024
 REGEX_LIMIT_S = 2.0
@@ -52,20 +54,24 @@ class HttpAsker:
         finally:
             connection.close()
 
-    def port_owner(self) -> str | None:
-        """Name the process that listens on the port; None when nobody does."""
+    def port_owner(self, own: UnitState | None = None) -> str | None:
+        """Name the process that listens on the port; see `Asker.port_owner`."""
+        known = () if own is None else find_pids(own.control_group, own.main_pid)
+        # A Java program, say, listens on IPv4 through a socket of IPv6.
+        places = (self._address, f"::ffff:{self._address}", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        owner = None
         for connection in psutil.net_connections("tcp"):
             if connection.status != psutil.CONN_LISTEN or not connection.laddr:
                 continue
             if connection.laddr.port != self._port:
                 continue
-            if connection.laddr.ip not in (self._address, "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            if connection.laddr.ip not in places:
                 continue
-            with contextlib.suppress(psutil.Error, TypeError):
-                process = psutil.Process(connection.pid)
-                return f"pid {process.pid} ({' '.join(process.cmdline())[:_EXCERPT]})"
-            return "a process that cannot be seen from here"
-        return None
+            # Another may have the port on IPv6 alone, beside the unit.
+            if connection.pid in known:
+                return None
+            owner = owner or _name(connection.pid)
+        return owner
 
 
 def mismatch(expect: Expectation, answer: Answer) -> str | None:
@@ -85,6 +91,14 @@ def mismatch(expect: Expectation, answer: Answer) -> str | None:
     if expect.json_exact is not None:
         return _difference(expect.json_exact, data, "$", subset=False)
     return _difference(expect.json_subset, data, "$", subset=True)
+
+
+def _name(pid: int | None) -> str:
+    # psutil takes None for this very process.
+    if pid is not None:
+        with contextlib.suppress(psutil.Error):
+            return f"pid {pid} ({' '.join(psutil.Process(pid).cmdline())[:_EXCERPT]})"
+    return "a process that cannot be seen from here"
 
 
 def _difference(want: Any, got: Any, where: str, *, subset: bool) -> str | None:  # noqa: ANN401 - JSON

@@ -169,8 +169,8 @@ class Asker(Protocol):
             NoAnswerError: none came in time.
         """
 
-    def port_owner(self) -> str | None:
-        """Say who listens on the port; None when nobody does."""
+    def port_owner(self, own: UnitState | None = None) -> str | None:
+        """Say who listens on the port; None when nobody does, or a process of that unit."""
 
 
 class Sampling(Protocol):

@@ -360,7 +360,7 @@ class Side:
     def ask(self, endpoint, timeout_s):
         return self._world.ask(endpoint, self._port, timeout_s)
 
-    def port_owner(self):
+    def port_owner(self, _own=None):
         return self._world.owners.get(self._port)
 
     def warm_up(self, endpoint, folder):

@@ -7,6 +7,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import psutil
 import pytest
 
 from collect.model import Endpoint, Expectation
@@ -16,7 +17,7 @@ from collect.runner.answers import (
     HttpAsker,
     mismatch,
 )
-from collect.runner.seams import Answer, NoAnswerError
+from collect.runner.seams import Answer, NoAnswerError, UnitState
 
 
 def judge(expect, body, status=200):
@@ -162,3 +163,33 @@ def test_the_owner_of_a_port_is_named():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert f"pid {os.getpid()} (" in HttpAsker("127.0.0.1", taken.getsockname()[1]).port_owner()
+
+
+def test_a_port_that_a_process_of_the_unit_has_belongs_to_no_other():
+    def unit(pid):
+        return UnitState("active", "running", "success", pid, 0, None, job_pending=False)
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        asker = HttpAsker("127.0.0.1", taken.getsockname()[1])
+        assert asker.port_owner(unit(os.getpid())) is None
+        assert f"pid {os.getpid()} (" in asker.port_owner(unit(None))
+
+
+def test_a_port_is_taken_on_ipv4_by_a_socket_of_ipv6():
+    with socket.socket(socket.AF_INET6) as taken:
+        taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        taken.bind(("::ffff:127.0.0.1", 0))
+        taken.listen()
+        assert f"pid {os.getpid()} (" in HttpAsker("127.0.0.1", taken.getsockname()[1]).port_owner()
+
+
+def test_an_owner_that_cannot_be_seen_is_not_taken_for_this_process(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        seen = [one._replace(pid=None) for one in psutil.net_connections("tcp")]
+        monkeypatch.setattr(psutil, "net_connections", lambda _kind: seen)
+        owner = HttpAsker("127.0.0.1", taken.getsockname()[1]).port_owner()
+        assert owner == "a process that cannot be seen from here"
