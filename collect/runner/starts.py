@@ -9,7 +9,7 @@ from collect.model import Outcome
 from collect.runner import systemd
 from collect.runner.progress import describe
 from collect.runner.trial import TrialRun
-from collect.runner.waiting import Bench, Start, ask_until_right
+from collect.runner.waiting import Bench, Start, ask_until_right, foreign_listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _NEEDS_FRESH_START = ("load_failed", "server_died", "proxy_died", "wrong_answer_after")
 # Nothing answers at all: the other trials of this start would only wait in vain.
 _ENDS_GROUP = ("start_failed", "not_ready", "server_died")
-PORT_FREE_S = 2.0
 
 
 def group_trials(trials: Iterable[PlannedTrial]) -> list[list[PlannedTrial]]:
@@ -101,7 +100,7 @@ class Starts:
             return nothing, Outcome("start_failed", problem)
         # Whoever is there now would be measured in place of the variant, or of what its proxy asks.
         for port in dict.fromkeys((self._plan.port, self._plan.port_of(variant))):
-            if owner := self._foreign_listener(port):
+            if owner := foreign_listener(bench.clock, bench.asker.at(port)):
                 why = f"port {port} is taken by {owner}, which is not in this plan"
                 return nothing, Outcome("start_failed", why)
         begun_s = bench.clock.monotonic()
@@ -128,15 +127,6 @@ class Starts:
             return None
         problem = systemd.start_failure(services.state(variant.proxy_unit))
         return Outcome("start_failed", f"{variant.proxy_unit}: {problem}") if problem else None
-
-    def _foreign_listener(self, port: int) -> str | None:
-        clock, asker = self._bench.clock, self._bench.asker.at(port)
-        deadline_s = clock.monotonic() + PORT_FREE_S
-        while owner := asker.port_owner():
-            if clock.monotonic() >= deadline_s:
-                return owner
-            clock.sleep(0.1)
-        return None
 
     def _run_trial(self, planned: PlannedTrial, start: Start) -> str:
         run = TrialRun(

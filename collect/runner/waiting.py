@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from collect.model import Endpoint
-    from collect.runner.seams import Asker, Clock, LoadGenerator, RateGenerator, Services, Watch
+    from collect.runner.seams import (
+        Asker,
+        Clock,
+        LoadGenerator,
+        RateGenerator,
+        Services,
+        UnitState,
+        Watch,
+    )
     from collect.runner.trial_folder import TrialFolders
 
 POLL_S = 0.02
@@ -24,6 +32,8 @@ SETTLE_S = 5.0
 STEADY_S = 5.0
 """A server that answers, and wrongly all this time, has made up its mind: another expectation, a
 missing table, a debug page. Waiting on would cost its whole time-out in every block."""
+PORT_FREE_S = 2.0
+"""How long what was just stopped may take to give its port back."""
 _NOT_YET = (502, 503, 504)
 """What a proxy says while its server starts, and a server while its app loads: nothing definite."""
 
@@ -70,6 +80,16 @@ class Start:
 
     since_s: float
     ready_s: float | None
+
+
+def foreign_listener(clock: Clock, asker: Asker, own: UnitState | None = None) -> str | None:
+    """Say who holds the asker's port and does not give it back; None: nobody, or that very unit."""
+    deadline_s = clock.monotonic() + PORT_FREE_S
+    while owner := asker.port_owner(own):
+        if clock.monotonic() >= deadline_s:
+            return owner
+        clock.sleep(0.1)
+    return None
 
 
 def ask_until_right(

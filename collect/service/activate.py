@@ -11,6 +11,7 @@ from collect.activation import Difference, Outcome, Service, dump, load_service
 from collect.errors import ServerbenchError
 from collect.runner.seams import iso
 from collect.runner.trial_folder import write_atomically
+from collect.runner.waiting import foreign_listener
 from collect.service import files
 from collect.service.candidate import (
     Refusal,
@@ -25,7 +26,7 @@ from collect.service.install import Installer
 from collect.service.releases import Releases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from collect.activation import Activation
     from collect.model import Variant
@@ -304,6 +305,9 @@ class Activator:
             return Refusal(problem, "")
         if not found.needs_start:
             return None
+        staying = [unit for unit in mine if unit in undo.active and unit not in stopping]
+        if refusal := self._look_for_a_stranger(variant, staying):
+            return refusal
         problem = None
         if runs and variant.unit not in stopping:
             limit_s = wanted.stop_timeout_s + wanted.ready_timeout_s
@@ -312,6 +316,28 @@ class Activator:
         if problem:
             return Refusal(problem, units.journal(variant.unit, since_s))
         return prove(host, variant.unit, self._proof(variant), wanted.ready_timeout_s)
+
+    def _look_for_a_stranger(self, variant: Variant, staying: Collection[str]) -> Refusal | None:
+        """Refuse where another program listens: it would answer in place of the service.
+
+        Args:
+            variant: what is to be started.
+            staying: those of its units that still run; they may have their ports.
+        """
+        wanted, host = self._wanted, self._host
+        ports: dict[int, str] = {}
+        # A socket that stays has it: systemd listens there. On a unix socket a server has none.
+        if variant.socket_unit not in staying and variant.knobs.get("upstream") != "unix":
+            ports[wanted.port] = variant.unit
+        if variant.proxy_unit is not None and variant.port is not None:
+            ports[variant.port] = variant.proxy_unit
+        for port, unit in ports.items():
+            own = host.units.state(unit) if unit in staying else None
+            if owner := foreign_listener(host.clock, host.asker(wanted.address, port), own):
+                reason = f"port {port} is taken by {owner}, which is not part of this service"
+                next_step = "end it (systemctl status with its pid says what it is), deploy again"
+                return Refusal(f"{reason}: {next_step}", "")
+        return None
 
     def _changes_proxy(self, variant: Variant, changed: Iterable[Path]) -> bool:
         if variant.proxy_unit is None:

@@ -92,7 +92,8 @@ class FakeHost:
         self.restarts = {}
         """How often systemd has restarted a unit since it was started."""
         self.crashes_when_asked = False
-        self.owner = None
+        self.strangers = {}
+        """Other programs, by the port that they listen on. They answer as the app does."""
         self.kill_at = None
         self.ages = 0
         self.archive = b""
@@ -249,7 +250,14 @@ class FakeHost:
     def state(self, unit):
         active = "active" if unit in self.processes else "failed"
         restarts = self.restarts.get(unit, 0)
-        return UnitState(active, "sub", "success", 1, restarts, None, job_pending=False)
+        return UnitState(active, "sub", "success", 1, restarts, None, False, {"Id": unit})
+
+    def listener(self, port):
+        """The unit that holds the port: the socket where there is one."""
+        running = [unit for unit in self.processes if not unit.startswith(CANDIDATE)]
+        proxies = [unit for unit in running if "-proxy" in unit]
+        servers = sorted((u for u in running if u not in proxies), key=lambda u: u[-6:] != "socket")
+        return next(iter({PORT: servers, PROXY_PORT: proxies}.get(port, ())), None)
 
     def is_shutting_down(self):
         return False
@@ -266,6 +274,8 @@ class Door:
 
     def ask(self, endpoint, timeout_s):
         host = self.host
+        if self.port in host.strangers:
+            return Answer(200, b'{"status": "ok"}')
         if self.port == CANDIDATE_PORT:
             running = [p for u, p in host.processes.items() if u == f"{CANDIDATE}.service"]
         else:
@@ -289,5 +299,9 @@ class Door:
         wrong = release in host.broken or (release, where) in host.broken
         return Answer(500 if wrong else 200, b'{"status": "ok"}')
 
-    def port_owner(self):
-        return self.host.owner
+    def port_owner(self, own=None):
+        if stranger := self.host.strangers.get(self.port):
+            return stranger
+        unit = self.host.listener(self.port)
+        is_own = own is not None and own.properties["Id"] == unit
+        return None if unit is None or is_own else f"pid 1 ({unit})"

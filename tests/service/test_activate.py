@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from service_fakes import FakeHost, Killed, variant
+from service_fakes import CANDIDATE_PORT, PORT, PROXY_PORT, FakeHost, Killed, variant
 
 from collect.activation import load_service
 from collect.errors import ServerbenchError
@@ -408,10 +408,56 @@ def test_going_back_is_an_activation_like_any_other(host):
 
 
 def test_a_taken_port_is_named_and_nothing_changes(host):
-    host.owner = "pid 7 (nc -l 9874)"
+    host.strangers[CANDIDATE_PORT] = "pid 7 (nc -l 9874)"
     with pytest.raises(ServerbenchError, match=r"service_candidate_port: got 9874.*pid 7"):
         host.deploy(GRANIAN, "r1")
     assert not (host.places.root_dir / "current").exists()
+
+
+@pytest.mark.parametrize("one", [GRANIAN, GUNICORN])
+def test_another_program_on_the_apps_port_is_not_taken_for_the_service(host, one):
+    host.strangers[PORT] = "pid 7 (docker-proxy)"
+    outcome = host.deploy(one, "r1")
+    assert outcome.failed
+    assert "port 9875 is taken by pid 7 (docker-proxy), which is not part of" in outcome.message
+    assert "end it (systemctl status with its pid says what it is), deploy again" in outcome.message
+    assert outcome.message.endswith("all is as it was: nothing serves, and release none is current")
+    assert host.acted()[2:] == []
+    assert not host.places.service_file.exists()
+    host.strangers.clear()
+    assert host.deploy(one, "r1").changed
+
+
+@pytest.mark.parametrize("port", [PORT, PROXY_PORT])
+def test_behind_a_proxy_both_ports_have_to_be_free_and_what_ran_before_comes_back(host, port):
+    host.deploy(GUNICORN, "r1")
+    before = host.serving()
+    host.strangers[port] = "pid 7 (x)"
+    outcome = host.deploy(BEHIND_NGINX, "r2")
+    assert f"port {port} is taken by pid 7 (x)" in outcome.message
+    assert f"all is as it was: {GUNICORN.unit} serves release r1" in outcome.message
+    assert host.serving() == host.enabled() == before
+
+
+def test_a_server_on_a_unix_socket_needs_the_port_of_its_proxy_alone(host):
+    host.strangers[PORT] = "pid 7 (docker-proxy)"
+    hidden = variant("granian-wsgi-nginx", proxy="nginx", knobs={"upstream": "unix"})
+    assert host.deploy(hidden, "r1").changed
+    assert host.deploy(hidden, "r2").changed
+
+
+def test_a_service_that_lost_its_port_to_another_program_does_not_serve_by_it(host):
+    host.deploy(GRANIAN, "r1")
+    host.strangers[PORT] = "pid 7 (python3 manage.py runserver 9875)"
+    outcome = host.deploy(GRANIAN, "r2")
+    assert "port 9875 is taken by pid 7" in outcome.message
+    assert host.current() == "r1"
+
+
+def test_a_port_that_is_just_being_given_back_is_waited_for(host, monkeypatch):
+    host.strangers[PORT] = "pid 7 (the former server)"
+    monkeypatch.setattr(host, "sleep", lambda _s: host.strangers.clear())
+    assert host.deploy(GRANIAN, "r1").changed
 
 
 def test_a_server_that_gave_its_socket_up(host):
