@@ -123,8 +123,11 @@ def pack_project(
         names = {entry.name for entry in entries}
         if not packages.has_local:
             _check_modules(project, names, interfaces)
+        # All that decides the environment is part of the release: another one is tried, and gone
+        # back from, as other code is.
+        about = {"root": project.root, "python": project.python, **came_from}
         own = {
-            "project.json": json.dumps({"root": project.root, **came_from}, indent=2) + "\n",
+            "project.json": json.dumps(about, indent=2) + "\n",
             "requirements.txt": packages.text,
             "constraints.txt": packages.constraints,
             "servers.in": (servers_dir / "requirements.in").read_text(encoding="utf-8"),

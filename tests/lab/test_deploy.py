@@ -197,6 +197,39 @@ def test_a_release_that_does_not_work_is_refused_with_the_servers_own_words(serv
 
 
 @pytest.mark.lab
+def test_another_interpreter_is_another_release(serving, releases):
+    host, opt = "labb13", "/opt/serverbench"
+    asked_for = {"server": SERVERS[host], "app_source": str(releases / "new")}
+    run_playbook("deploy.yml", serving, limit=host, **asked_for)
+    before = service(host)["release"]
+    environment = ssh(host, f"readlink {opt}/current/.venv")
+    with asking(host) as seen:
+        run_playbook("deploy.yml", serving, limit=host, app_python="/usr/bin/python3", **asked_for)
+    after = service(host)
+    assert after["release"] != after["previous_release"] == before
+    assert seen[host]["failed"] == 0, seen[host]
+    assert ssh(host, f"readlink {opt}/current/.venv") != environment
+    assert ssh(host, f"readlink {opt}/releases/{before}/.venv") == environment
+    run_playbook("deploy.yml", serving, limit=host, **asked_for)
+    assert service(host)["release"] == before
+    # As an upgrade of the distribution leaves it: what serves was installed for another Python.
+    folder, other = f"{opt}/releases/{before}", ".complete-000000000000"
+    stamp = ssh(host, f"cd {folder} && echo .complete-*")
+    version = ssh(host, "python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'")
+    ssh(host, f"cd {folder} && mv {stamp} {other}")
+    try:
+        run_playbook("deploy.yml", serving, limit=host, **asked_for)
+        assert service(host)["release"] == f"{before}-{version}"
+        assert service(host)["previous_release"] == before
+        assert ssh(host, f"ls -A {folder} | grep complete") == other
+        assert run_playbook("deploy.yml", serving, limit=host, **asked_for).changed == {}
+    finally:
+        ssh(host, f"cd {folder} && mv {other} {stamp}")
+    run_playbook("deploy.yml", serving, limit=host, **asked_for)
+    assert service(host)["release"] == before
+
+
+@pytest.mark.lab
 def test_an_earlier_release_is_gone_back_to(serving):
     former = {host: service(host)["previous_release"] for host in HOSTS}
     nowhere = run_playbook(

@@ -1,13 +1,20 @@
 """What roles make of what a host says."""
 
 import pytest
+import yaml
 from ansible.template import Templar, trust_as_template
-from render import LOADER, role_variables
+from render import LOADER, ROOT, role_variables
 
 
 def value_of(role, name, **variables):
     templar = Templar(LOADER, variables={**role_variables(role), **variables})
     return templar.template(trust_as_template(f"{{{{ {name} }}}}"))
+
+
+def tasks(role, module=None):
+    """The role's tasks, or what the module is given in each that has it."""
+    every = yaml.safe_load((ROOT / "roles" / role / "tasks/main.yml").read_text())
+    return every if module is None else [one[module] for one in every if module in one]
 
 
 @pytest.mark.parametrize(
@@ -17,6 +24,35 @@ def value_of(role, name, **variables):
 def test_pythons_version_is_found_below_what_sudo_says(before, python):
     found = {"stdout_lines": [*before, python, ".complete-0123456789ab", "app"]}
     assert str(value_of("app", "__app_python_version", __app_found=found)).strip() == python
+
+
+@pytest.mark.parametrize(
+    ("python", "installed", "release", "unpack"),
+    [
+        ("3.11", [], "r1", True),
+        ("3.11", ["r1 3.11"], "r1", False),
+        # The host's Python has become another: what serves keeps its own environment.
+        ("3.13", ["r1 3.11"], "r1-3.13", True),
+        ("3.13", ["r1 3.11", "r1-3.13 3.13"], "r1-3.13", False),
+        ("3.13", ["r1-3.13 3.13"], "r1-3.13", False),
+        ("3.13", ["r1 3.13"], "r1", False),
+        # Another release whose name begins alike.
+        ("3.13", ["r10 3.11"], "r1", True),
+    ],
+)
+def test_an_environment_is_not_exchanged_below_what_serves(python, installed, release, unpack):
+    def value(name, *lines):
+        known = {"app_release": "", "__app_pack": {"id": "r1", "packages": "p1"}}
+        return value_of("app", name, __app_found={"stdout_lines": [*lines]}, **known)
+
+    stamps = [
+        f"{one}/{value('__app_stamp', its)}" for one, its in (text.split() for text in installed)
+    ]
+    assert value("__app_release", python, *stamps) == release
+    (handed_on,) = tasks("app", "ansible.builtin.set_fact")
+    wanted = handed_on["__app_installation"]
+    assert value(wanted["unpack"].strip("{} "), python, *stamps) is unpack
+    assert value(wanted["release_dir"].strip("{} "), python).endswith("/releases/r1")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -43,7 +44,10 @@ def test_a_foreign_project_is_packed_with_what_pip_needs(tmp_path):
     assert result["commit"] is None
     assert content(result, ".serverbench/requirements.txt") == "Django>=5.2,<7\n"
     assert "gunicorn==" in content(result, ".serverbench/servers.txt")
-    assert json.loads(content(result, ".serverbench/project.json")) == {"root": "src"}
+    assert json.loads(content(result, ".serverbench/project.json")) == {
+        "root": "src",
+        "python": "python3",
+    }
     assert "def about" in content(result, "src/bulletin/views.py")
     again = pack(tmp_path)
     assert (again["id"], again["packages"]) == (result["id"], result["packages"])
@@ -75,6 +79,19 @@ def test_other_packages_make_another_environment_and_other_code_does_not(tmp_pat
     fourth = pack(tmp_path, ["wsgi"], **changes)
     (folder / "conf.py").write_text("DEBUG = True\n")
     assert pack(tmp_path, ["wsgi"], **changes)["packages"] != fourth["packages"]
+
+
+def test_whatever_decides_the_environment_makes_another_release(tmp_path):
+    """Or what serves would get its packages exchanged, with no candidate tried."""
+    first = pack(tmp_path)
+    assert pack(tmp_path, app_python="python3.12")["id"] != first["id"]
+    project = check_project(FOREIGN, BOTH)
+    for name in ("requirements.in", "requirements.txt"):
+        servers = shutil.copytree(SERVERS, tmp_path / name)
+        (servers / name).write_text((servers / name).read_text() + "# other\n")
+        other = pack_project(project, BOTH, tmp_path / "build", servers)
+        assert other["packages"] != first["packages"]
+        assert other["id"] != first["id"]
 
 
 @pytest.mark.parametrize(
