@@ -197,6 +197,21 @@ def test_a_release_that_does_not_work_is_refused_with_the_servers_own_words(serv
 
 
 @pytest.mark.lab
+def test_the_app_alone_is_tried_as_well(serving, releases):
+    before = {host: (service(host), running(host)) for host in HOSTS}
+    broken = str(releases / "broken")
+    run = run_playbook("deploy.yml", serving, expect=2, tags="app", app_source=broken)
+    for host in HOSTS:
+        assert "planted by a test" in run.result(host, "Install the release")["stderr"]
+        assert (service(host), running(host)) == before[host]
+    (releases / "new/NOTES").write_text("new, and the app alone\n")
+    run_playbook("deploy.yml", serving, tags="app", app_source=str(releases / "new"))
+    for host in HOSTS:
+        assert service(host)["previous_release"] == before[host][0]["release"]
+        assert running(host) == before[host][1]
+
+
+@pytest.mark.lab
 def test_another_interpreter_is_another_release(serving, releases):
     host, opt = "labb13", "/opt/serverbench"
     asked_for = {"server": SERVERS[host], "app_source": str(releases / "new")}

@@ -56,6 +56,36 @@ def test_an_environment_is_not_exchanged_below_what_serves(python, installed, re
 
 
 @pytest.mark.parametrize(
+    ("run", "skip", "staged"),
+    [
+        (["all"], [], True),
+        (["app"], [], True),
+        (["granian"], [], True),
+        (["gunicorn"], [], False),
+        # The app comes along: a candidate is of its release.
+        (["all"], ["granian"], True),
+        (["all"], ["app"], True),
+        (["all"], ["app", "granian"], False),
+    ],
+)
+def test_the_units_of_the_service_come_along_with_the_app(run, skip, staged):
+    (play,) = LOADER.load_from_file(
+        str(ROOT / "playbooks/deploy_variants.yml"), trusted_as_template=True
+    )
+    service = {"id": "granian-wsgi", "server": "granian"}
+    variables = {
+        **play["vars"],
+        "__host_recognised": {"service": service, "is_deployed": False},
+        "ansible_run_tags": run,
+        "ansible_skip_tags": skip,
+        "deploy_everything": False,
+    }
+    templar = Templar(LOADER, variables=variables)
+    loop = templar.template(trust_as_template("{{ __deploy_service_if_tagged }}"))
+    assert loop == ([service] if staged else [])
+
+
+@pytest.mark.parametrize(
     ("host", "proxies", "database", "refused"),
     [
         ({"own_proxies": "caddy ", "own_database": "yes"}, ["none", "nginx"], "sqlite", []),

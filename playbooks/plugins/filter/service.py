@@ -34,17 +34,20 @@ def serverbench_activation(variant: dict[str, Any] | None, **parts: Any) -> dict
 
 
 def serverbench_tagged(
-    variants: list[dict[str, Any]], run_tags: list[str], skip_tags: list[str]
+    variants: list[dict[str, Any]], run_tags: list[str], skip_tags: list[str], *also: str
 ) -> list[dict[str, Any]]:
-    """Return the variants whose server the command line asks for with `--tags`.
+    """Return the variants whose server, or a tag in `also`, is asked for with `--tags`.
 
     Tags of Ansible's own cannot do it: those of an included role do not know its loop's item.
     """
+
+    def is_asked_for(tag: str) -> bool:
+        return ("all" in run_tags or tag in run_tags) and tag not in skip_tags
+
     return [
         variant
         for variant in plain(variants)
-        if ("all" in run_tags or variant["server"] in run_tags)
-        and variant["server"] not in skip_tags
+        if any(is_asked_for(tag) for tag in (variant["server"], *also))
     ]
 
 
