@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = "[Unit]\nDescription=x\n[Service]\nExecStart=/bin/true\n"
@@ -63,6 +64,58 @@ def test_a_check_that_cannot_run_refuses(tmp_path):
         check=False,
     )
     assert done.returncode != 0
+
+
+def ask(tmp_path, status, *, brought=False, unit_is="", program=False):
+    """What preflight's own script says of nginx; what it asks of the host is answered here."""
+    (script,) = [
+        task["ansible.builtin.raw"]
+        for task in yaml.safe_load((ROOT / "roles/preflight/tasks/ask.yml").read_text())
+        if "ansible.builtin.raw" in task
+    ]
+    (tmp_path / "bin").mkdir()
+    for name, text in {
+        "dpkg-query": f"test $3 = nginx || exit 1; printf '%s' '{status}'",
+        "systemctl": f'test "$*" = "is-{unit_is} nginx"',
+        "nginx": "",
+    }.items():
+        if name != "nginx" or program:
+            (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "serverbench/before").mkdir(parents=True)
+    (tmp_path / "serverbench/before/brought").write_text("nginx\n" if brought else "nginx-extras\n")
+    done = subprocess.run(
+        ["/bin/sh"],
+        input=script.replace("/var/lib/serverbench", f"{tmp_path}/serverbench"),
+        env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    said = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    kinds = ("proxies", "awake_proxies", "own_proxies")
+    return [kind for kind in kinds if "nginx" in said[kind].split()]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_in"),
+    [
+        ({"status": "ii "}, ["proxies"]),
+        ({"status": "hi ", "brought": True}, ["proxies"]),
+        # The kit brought the package, and was cut off before it switched the service off.
+        ({"status": "ii ", "brought": True, "unit_is": "enabled"}, ["proxies", "awake_proxies"]),
+        ({"status": "ii ", "brought": True, "unit_is": "active"}, ["proxies", "awake_proxies"]),
+        ({"status": "ii ", "unit_is": "enabled"}, ["proxies"]),
+        # Cut off while it was installed.
+        ({"status": "iF ", "brought": True, "program": True}, []),
+        ({"status": "rc ", "program": True}, ["own_proxies"]),
+        ({"status": "", "program": True}, ["own_proxies"]),
+        ({"status": ""}, []),
+    ],
+)
+def test_preflight_tells_whose_a_proxy_is(tmp_path, host, is_in):
+    assert ask(tmp_path, **host) == is_in
 
 
 def test_plans_of_one_run_are_compared_but_for_when_they_were_made():

@@ -149,6 +149,18 @@ def test_the_packages_own_services_neither_run_nor_start_at_boot(seen):
 
 
 @pytest.mark.lab
+def test_what_a_deployment_was_cut_off_before_is_made_up_for(proxied):
+    """apt had started the package's own service, and enabled it."""
+    notes = "/var/lib/serverbench/before/brought"
+    ssh(HOST, f"grep -qx nginx {notes} || echo nginx >> {notes}; systemctl enable --now nginx")
+    run = run_playbook("deploy.yml", proxied, limit=HOST, **MATRIX)
+    assert run.changed
+    assert ssh(HOST, "systemctl is-enabled nginx", check=False) == "disabled"
+    assert ssh(HOST, "systemctl is-active nginx", check=False) == "inactive"
+    assert run_playbook("deploy.yml", proxied, limit=HOST, **MATRIX).changed == {}
+
+
+@pytest.mark.lab
 def test_a_bench_has_the_proxys_figures(proxied, tmp_path):
     run_playbook(
         "bench.yml",

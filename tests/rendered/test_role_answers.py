@@ -86,6 +86,30 @@ def test_the_units_of_the_service_come_along_with_the_app(run, skip, staged):
 
 
 @pytest.mark.parametrize(
+    ("changed", "check", "awake", "off"),
+    [
+        (True, False, "", True),
+        (False, False, "", False),
+        (False, False, "caddy", False),
+        # What an earlier deployment was cut off before.
+        (False, False, "nginx", True),
+        (False, True, "nginx", True),
+        # There is no such unit before the package is installed.
+        (True, True, "", False),
+    ],
+)
+def test_a_proxys_own_service_is_kept_off(changed, check, awake, off):
+    (task,) = (one for one in tasks("proxy") if one["name"].startswith("Keep the package's own"))
+    variables = {
+        "proxy_kind": "nginx",
+        "preflight_host": {"awake_proxies": awake},
+        "ansible_check_mode": check,
+        "__proxy_installed": {"changed": changed},
+    }
+    assert bool(value_of("proxy", task["when"], **variables)) is off
+
+
+@pytest.mark.parametrize(
     ("host", "proxies", "database", "refused"),
     [
         ({"own_proxies": "caddy ", "own_database": "yes"}, ["none", "nginx"], "sqlite", []),
