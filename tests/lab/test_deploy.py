@@ -245,6 +245,23 @@ def test_another_interpreter_is_another_release(serving, releases):
 
 
 @pytest.mark.lab
+def test_a_tool_of_another_kit_is_not_asked(serving):
+    host = "labb13"
+    asked_for = {"server": SERVERS[host]}
+    run_playbook("deploy.yml", serving, limit=host, **asked_for)
+    # As an older kit's, which would refuse what it does not know.
+    ssh(host, f"echo 'raise SystemExit(\"unknown install\")' > {TOOL}")
+    check = run_playbook("deploy.yml", serving, limit=host, check=True, **asked_for)
+    assert check.result(host, "Install the release")["what"] == [f"{TOOL} changes"]
+    run = run_playbook("deploy.yml", serving, limit=host, expect=2, tags="granian")
+    said = run.result(host, "Refuse to deploy a part")["msg"]
+    assert said.endswith("leaves it so. Run deploy.yml once without --tags.")
+    run_playbook("deploy.yml", serving, limit=host, **asked_for)
+    run_playbook("deploy.yml", serving, limit=host, tags="granian")
+    assert run_playbook("deploy.yml", serving, limit=host, **asked_for).changed == {}
+
+
+@pytest.mark.lab
 def test_an_earlier_release_is_gone_back_to(serving):
     former = {host: service(host)["previous_release"] for host in HOSTS}
     nowhere = run_playbook(

@@ -22,7 +22,8 @@ MAX_ANSWER = 1024 * 1024
 class ActionModule(ActionBase):
     """`activate_service: {tool, activation, archive}`; fails with why, and a server's last lines.
 
-    The archive goes along where the activation says that it is to be unpacked.
+    The archive goes along where the activation says that it is to be unpacked. A tool that
+    `is_outdated` would not know what it is asked, so that check mode only foresees another.
     """
 
     _requires_connection = True
@@ -38,9 +39,14 @@ class ActionModule(ActionBase):
                 "tool": {"type": "path", "required": True},
                 "activation": {"type": "dict", "required": True},
                 "archive": {"type": "path", "default": ""},
+                "is_outdated": {"type": "bool", "default": False},
             }
         )
         host = (task_vars or {}).get("inventory_hostname", "host")
+        if arguments["is_outdated"] and self._task.check_mode:
+            what = f"{arguments['tool']} changes"
+            why = f"{host}: {what} first; what would change after that, only the new one can tell"
+            return result | {"changed": True, "what": [what], "warnings": [why]}
         wanted = arguments["activation"]
         sent = json.dumps(wanted).encode() + b"\n"
         if (wanted.get("install") or {}).get("unpack") and not self._task.check_mode:

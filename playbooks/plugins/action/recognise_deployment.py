@@ -20,6 +20,7 @@ from collect.decode import encode
 from collect.errors import DataError
 from collect.fingerprint import fingerprint, kit_digest, read_converged
 from collect.kit_variables import options
+from collect.pack import pack_runner
 from collect.request import recorded_service
 from collect.variants import plain
 
@@ -48,7 +49,8 @@ class ActionModule(ActionBase):
 
         `service`: the variant that serves or shall, or null; `takes_over`: whether it was asked
         for; `variants`: the others to deploy; `proxies` of all of them; `address` and `port`;
-        `is_provisioned`, `is_deployed`, `fingerprints`.
+        `is_provisioned`, `is_deployed`, `fingerprints`; `has_old_tool`: the host's tool is not that
+        of the kit, and what is run now does not bring it.
         """
         result = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
@@ -94,6 +96,8 @@ class ActionModule(ActionBase):
         )
         before = read_converged(host.get("converged", ""))
         is_same = bool(before.state) and before.state == host.get("state", "")
+        is_provisioned = is_same and before.provisioning == provisioning
+        brings_tool = not self._task.check_mode and "all" in known.get("ansible_run_tags", ["all"])
         return result | {
             "service": service,
             "takes_over": bool(requested),
@@ -102,8 +106,10 @@ class ActionModule(ActionBase):
             "address": plan["address"],
             "port": plan["port"],
             "fingerprints": [provisioning, deployment],
-            "is_provisioned": is_same and before.provisioning == provisioning,
+            "is_provisioned": is_provisioned,
             "is_deployed": is_same and before.deployment == deployment,
+            # To pack it takes a third of a second, so not where that is known or does not matter.
+            "has_old_tool": not (is_provisioned or brings_tool) and _tool() != host.get("tool", ""),
         }
 
     def _values(self, names: set[str], known: dict[str, Any]) -> dict[str, Any]:
@@ -119,6 +125,10 @@ class ActionModule(ActionBase):
         except AnsibleError:
             # It needs what only a later task knows; what it is made of counts all the same.
             return str(value)
+
+
+def _tool() -> str:
+    return str(pack_runner(ROOT / ".build/serverbench-runner.pyz")["sha256"])
 
 
 def _recorded(
