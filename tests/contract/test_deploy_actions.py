@@ -53,6 +53,14 @@ def activate(plugin):
     return run
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_the_tool_is_started_by_the_python_whose_packages_it_needs(activate, check):
+    result, (command,) = activate(check=check)
+    assert command[:3] == ["/usr/bin/python3", "-B", TOOL]
+    assert ("--check" in command) is check
+    assert result["what"] == ["x"]
+
+
 def test_a_check_asks_no_tool_that_would_not_understand(activate):
     result, sent = activate(check=True, is_outdated=True)
     assert sent == []

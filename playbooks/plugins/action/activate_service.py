@@ -51,7 +51,8 @@ class ActionModule(ActionBase):
         sent = json.dumps(wanted).encode() + b"\n"
         if (wanted.get("install") or {}).get("unpack") and not self._task.check_mode:
             sent += Path(arguments["archive"]).read_bytes()
-        command = ["python3", "-B", arguments["tool"], "activate", "-"]
+        # Debian's, as in the runner's unit: another one in the PATH has none of its packages.
+        command = ["/usr/bin/python3", "-B", arguments["tool"], "activate", "-"]
         if self._task.check_mode:
             command.append("--check")
         said = self._low_level_execute_command(shlex.join(command), in_data=sent)
