@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -112,7 +112,8 @@ def read_project(source: Path) -> tuple[Entry, ...]:
 
 def pack_release(entries: Sequence[Entry], output_dir: Path) -> dict[str, Any]:
     """Write a release as `<id>.tar.gz`; the id comes from names, modes and contents."""
-    entries = _sorted(entries)
+    # Each is read once: one that is saved meanwhile would be packed under the id of what it was.
+    entries = tuple(replace(entry, content=entry.read()) for entry in _sorted(entries))
     release = _content_id(entries)
     path = output_dir / f"{release}.tar.gz"
     changed = not path.is_file()

@@ -194,6 +194,23 @@ def test_what_is_added_changes_the_release(tmp_path):
     assert result["id"] != pack.pack_release(entries, tmp_path / "out")["id"]
 
 
+def test_a_file_that_is_saved_meanwhile_is_packed_as_its_id_says(tmp_path, monkeypatch):
+    write(tmp_path / "site", "manage.py")
+    reads = []
+
+    def read_bytes(path):
+        reads.append(path)
+        return f"as saved for the {len(reads)}. time".encode()
+
+    monkeypatch.setattr(pack.Path, "read_bytes", read_bytes)
+    result = release(tmp_path / "site", tmp_path / "out")
+    monkeypatch.undo()
+    with tarfile.open(result["path"]) as tar:
+        assert tar.extractfile("manage.py").read() == b"as saved for the 1. time"
+    (tmp_path / "site/manage.py").write_text("as saved for the 1. time")
+    assert release(tmp_path / "site", tmp_path / "out")["id"] == result["id"]
+
+
 def test_the_command_line(tmp_path, capsys):
     assert pack.main(["runner", "--output", str(tmp_path / "r.pyz")]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"path", "sha256", "changed"}
