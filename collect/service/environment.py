@@ -90,7 +90,7 @@ class Environment:
                 f"the kit's servers: {'; '.join(new)}. Pin versions that do, or change the "
                 "server's in roles/server/files/requirements.in and run make lock"
             )
-        (self._dir / ".complete").touch()
+        _stamp(self._dir / ".complete")
 
     def _create(self) -> None:
         python = self._wanted.python
@@ -206,7 +206,13 @@ def finish(wanted: Installation) -> None:
         capture_output=True,
         stdin=subprocess.DEVNULL,
     )
-    Path(wanted.stamp).touch()
+    _stamp(Path(wanted.stamp))
+
+
+def _stamp(path: Path) -> None:
+    """Say that all is there once it is on the disk: after a loss of power it would be believed."""
+    os.sync()
+    path.touch()
 
 
 def _tail(done: subprocess.CompletedProcess[str]) -> str:

@@ -1,6 +1,7 @@
 """The environment of a release: real environments, real pip, a small index of our own."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -150,6 +151,27 @@ def test_what_fails_is_one_line_with_the_variable(tmp_path, index, requirements,
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not caught.value.temporary
+
+
+def test_a_stamp_is_written_once_all_else_is_on_the_disk(tmp_path, monkeypatch):
+    def create(environment):
+        python = environment._dir / "bin/python"
+        python.parent.mkdir(parents=True)
+        # To pip it says what there is, to compileall nothing.
+        python.write_text("""#!/bin/sh\necho '[{"name": "django", "version": "6.0"}]'\n""")
+        python.chmod(0o755)
+
+    def sync():
+        seen.append([path.exists() for path in stamps])
+
+    given = release(tmp_path, "", "django\n", "")
+    seen, stamps = [], [tmp_path / "venv/.complete", Path(given.stamp)]
+    monkeypatch.setattr(environments.Environment, "_create", create)
+    monkeypatch.setattr(os, "sync", sync)
+    environments.Environment(given).make()
+    environments.finish(given)
+    assert seen == [[False, False], [True, False]]
+    assert all(path.exists() for path in stamps)
 
 
 @pytest.mark.usefixtures("index", "made")
