@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -216,6 +217,14 @@ def _stamp(path: Path) -> None:
 
 
 def _tail(done: subprocess.CompletedProcess[str]) -> str:
+    if done.returncode < 0:
+        if done.returncode == -signal.SIGKILL:
+            # Of this it can say nothing itself.
+            return (
+                "it was killed (SIGKILL), most likely because the host ran out of memory; "
+                "journalctl -k there tells"
+            )
+        return f"it was ended by signal {-done.returncode}"
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     text = " ".join(errors or lines[-3:])

@@ -153,6 +153,26 @@ def test_what_fails_is_one_line_with_the_variable(tmp_path, index, requirements,
     assert not caught.value.temporary
 
 
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("KILL", r"pip cannot install pyproject.toml: it was killed \(SIGKILL\), .* out of memory"),
+        ("TERM", "pip cannot install pyproject.toml: it was ended by signal 15"),
+    ],
+)
+def test_a_pip_that_is_killed_is_told(tmp_path, monkeypatch, how, message):
+    def create(environment):
+        python = environment._dir / "bin/python"
+        python.parent.mkdir(parents=True)
+        python.write_text(f"#!/bin/sh\nkill -{how} $$\n")
+        python.chmod(0o755)
+
+    monkeypatch.setattr(environments.Environment, "_create", create)
+    with pytest.raises(environments.InstallError, match=message) as caught:
+        environments.Environment(release(tmp_path, "", "django\n", "")).make()
+    assert not caught.value.temporary
+
+
 def test_a_stamp_is_written_once_all_else_is_on_the_disk(tmp_path, monkeypatch):
     def create(environment):
         python = environment._dir / "bin/python"
