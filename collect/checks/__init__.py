@@ -13,6 +13,7 @@ run invalid trials once more.
 """
 
 from collect.checks.figures import Figures, little_ratio, trial_figures
+from collect.checks.host import is_database
 from collect.checks.rate import is_missed
 from collect.checks.reasons import Reason, Severity, Verdict, VerdictStatus
 from collect.checks.verdicts import (
@@ -30,6 +31,7 @@ __all__ = [
     "Verdict",
     "VerdictStatus",
     "flag_canaries",
+    "is_database",
     "is_missed",
     "little_ratio",
     "trial_figures",

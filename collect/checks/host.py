@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from collect.model import Trial
 
-HELPERS = ("redis-server", "postgres", "mysqld", "mariadbd", "memcached")
-"""Databases that the app itself asks: their CPU time is part of what is measured."""
+_DATABASES = ("redis-server", "postgres", "mysqld", "mariadbd", "memcached")
 KERNEL_THREADS = ("ksoftirqd", "kworker")
 """As `collect.runner.others` names them, for all cores together. They do the network's work for the
 load, whoever it is accounted to."""
@@ -42,6 +41,15 @@ _OUTCOME_REMEDIES = {
     "wrong_answer_after": N_("Read the journal in the trial's folder; load broke the app."),
     "no_rate": N_("Mend what spoiled the trials at full load; rates are taken from those."),
 }
+
+
+def is_database(name: str) -> bool:
+    """Tell whether one of `CpuFigures.others` is a database.
+
+    The app itself asks it: its CPU time is part of what is measured.
+    """
+    # A database's process for each connection ends with it.
+    return name.removesuffix(ENDED) in _DATABASES
 
 
 def check_outcome(trial: Trial) -> Reason | None:
@@ -129,8 +137,7 @@ def check_others(trial: Trial) -> Reason | None:
     foreign = {
         name: spent_s
         for name, spent_s in cpu.others.items()
-        # A database's process for each connection ends with it.
-        if name.removesuffix(ENDED) not in HELPERS and not name.startswith(KERNEL_THREADS)
+        if not is_database(name) and not name.startswith(KERNEL_THREADS)
     }
     share = _share_of_host(trial, sum(foreign.values()))
     if share is None or share <= at.OTHERS_RATIO_SUSPECT:

@@ -125,6 +125,56 @@ def test_shares_of_the_cores_add_up_to_all_of_them(report):
     assert all(total == pytest.approx(1) for total in shares.values())
 
 
+def drawn(tmp_path, line, **parts):
+    """Draw the charts of a variant whose trials have these figures; return them by name."""
+    plan = factory.plan(variants=factory.variants([line]), blocks=2)
+    trials = [without(one, **parts) for one in factory.healthy_trials(plan)]
+    (host,) = build_report(load_run(factory.write_host(tmp_path, plan, trials))).hosts
+    return {chart.name: chart for chart in charts_of(host)}
+
+
+DIRECT = {"server": "granian", "interface": "wsgi"}
+
+
+@pytest.mark.parametrize(
+    ("name", "who"),
+    [
+        ("redis-server", "databases"),
+        ("mysqld", "databases"),
+        ("memcached", "databases"),
+        ("postgres (ended)", "databases"),
+        ("cron (ended)", "others"),
+    ],
+)
+def test_what_the_checks_take_for_a_database_is_drawn_as_one(tmp_path, name, who):
+    cpu = {"others": {name: 6.0}, "runner_s": 0.0, "busy_s": 49.0}
+    chart = drawn(tmp_path, DIRECT, cpu=cpu)["cpu-health"]
+    drawn_as = {bar["who"]: bar["share"] for bar in chart.spec["data"]["values"]}
+    assert drawn_as[who] == pytest.approx(6 / 60)
+    assert not {"databases", "others"} - {who} & {*drawn_as}
+
+
+MIB = 2**20
+OWN = {"rss_peak_bytes": 50 * MIB, "cgroup_peak_bytes": 70 * MIB}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "beside", "rss_and_cgroup"),
+    [
+        ("none", None, (50, 70)),
+        ("nginx", {"rss_peak_bytes": 20 * MIB}, (70, None)),
+        ("nginx", {"rss_peak_bytes": None}, (None, None)),
+    ],
+)
+def test_memory_behind_a_proxy_is_of_both_whatever_counts_it(
+    tmp_path, proxy, beside, rss_and_cgroup
+):
+    parts = {"memory": OWN} if beside is None else {"memory": OWN, "proxy_figures": beside}
+    chart = drawn(tmp_path, {**DIRECT, "proxy": proxy}, **parts)["memory-health"]
+    sizes = {point["kind"]: point["value"] for point in chart.spec["data"]["values"]}
+    assert (sizes.get("RSS peak"), sizes.get("cgroup peak")) == rss_and_cgroup
+
+
 def without(one, **parts):
     """The trial with these parts of its figures unknown."""
     return replace(one, **{name: replace(getattr(one, name), **to) for name, to in parts.items()})

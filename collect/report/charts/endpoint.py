@@ -6,6 +6,7 @@ import statistics
 from functools import partial
 from typing import TYPE_CHECKING
 
+from collect.checks import is_database
 from collect.lang import N_, _
 from collect.report import text, words
 from collect.report.charts.parts import (
@@ -50,8 +51,6 @@ _WHO = {
     "stolen": N_("stolen"),
     "idle": N_("idle"),
 }
-# What a database of the app's goes by in the process list.
-_DATABASES = ("redis-server", "postgres")
 _PERCENTILES = ("p50", "p75", "p90", "p99", "p999", "max")
 _SHOWN_PERCENTILES = {"p50": "50", "p75": "75", "p90": "90", "p99": "99", "p999": "99.9"}
 _SIZES = (N_("PSS idle"), N_("PSS peak"), N_("RSS peak"), N_("cgroup peak"))
@@ -192,12 +191,11 @@ def _memory(host: HostReport, part: EndpointReport) -> list[Chart]:
     idle, peak, rss, cgroup = map(_, _SIZES)
     for row in part.memory.rows:
         trials = _used(host, part, row)
-        own = [trial.memory for trial in trials if trial.memory]
         kinds: dict[str, float | None] = {
             idle: row.idle_bytes,
             peak: median(trial.whole_pss_peak_bytes for trial in trials),
-            rss: median(one.rss_peak_bytes for one in own),
-            cgroup: median(one.cgroup_peak_bytes for one in own),
+            rss: median(map(_whole_rss_peak_bytes, trials)),
+            cgroup: median(map(_whole_cgroup_peak_bytes, trials)),
         }
         sizes = {kind: text.mebibytes(size) for kind, size in kinds.items()}
         points += [
@@ -409,6 +407,20 @@ def _used(host: HostReport, part: EndpointReport, row: Row) -> Sequence[Trial]:
     return host.used.get((row.variant.id, part.endpoint.name), ())
 
 
+def _whole_rss_peak_bytes(trial: Trial) -> int | None:
+    """Return the RSS, the proxy's included as in the PSS; None where a part of it is unknown."""
+    own = trial.memory.rss_peak_bytes if trial.memory else None
+    if trial.proxy == "none":
+        return own
+    beside = trial.proxy_figures.rss_peak_bytes if trial.proxy_figures else None
+    return None if own is None or beside is None else own + beside
+
+
+def _whole_cgroup_peak_bytes(trial: Trial) -> int | None:
+    """Return what the control group says; None behind a proxy, which has one of its own."""
+    return trial.memory.cgroup_peak_bytes if trial.memory and trial.proxy == "none" else None
+
+
 def _shares(trial: Trial) -> dict[str, float] | None:
     """Return who had which share of all cores; None where that is not known."""
     cpu, wrk = trial.cpu, trial.wrk
@@ -431,7 +443,7 @@ def _shares(trial: Trial) -> dict[str, float] | None:
     spent = {
         "server": cpu.server_s,
         "proxy": proxy_s,
-        "databases": sum(used_s for name, used_s in others.items() if name in _DATABASES),
+        "databases": sum(used_s for name, used_s in others.items() if is_database(name)),
         "wrk": cpu.loadgen_s,
         # Where this is not known, it is among the others.
         "kit": cpu.runner_s or 0.0,
