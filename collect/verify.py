@@ -15,19 +15,23 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from collect.beside import beside, is_worth_it
 from collect.errors import DataError
 from collect.lang import LANGUAGES, SOURCE, speaking
+from collect.model import load_decision
 from collect.report import build_report, render_markdown
+from collect.report.charts import image_names
 from collect.store import DECISION, MISSED, PLAN, PROGRESS, TRIAL, TRIALS, load_run
 from collect.sums import SUMS, compare, folder_problems, is_as_listed, read_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from collect.lang import Language
+    from collect.model import PlannedTrial
     from collect.store import Run
 
 REPORT = "report.md"
 CHARTS = "report-charts"
+PAGE = "report.html"
 
 _HOST_FACTS = re.compile(r"host(\.[0-9]+)?\.json")
 _T = TypeVar("_T")
@@ -39,6 +43,8 @@ _BACK = 10
 """How nice those are that only hash: the report is waited for."""
 # Not in the list: rewritten all the time, or only there while the runner works.
 _PASSING = (PROGRESS, "restore.json", SUMS)
+_MOST_NAMED = 20
+"""Missing trials of a host that are named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +79,10 @@ def verify_run(folder: Path) -> Verification:
     tasks = [task for check in checks for task in (*check.of_trials, *check.of_sums)]
     found = _find_all(tasks, apart=is_worth_it(trials))
     notes_on_report: list[str] = []
-    of_report = [*_report_problems(folder, notes_on_report)]
+    missing: dict[str, Sequence[PlannedTrial]] = {}
+    of_report = [*_report_problems(folder, missing, notes_on_report)]
     for check in checks:
-        problems += check.problems(found, notes)
+        problems += check.problems(found, missing.get(check.name, ()), notes)
     return Verification(
         folder.resolve().name, trials, (*problems, *of_report), (*notes, *notes_on_report)
     )
@@ -151,6 +158,7 @@ class _Check:
 
     def __init__(self, host: Path, trials: Sequence[str]) -> None:
         """Prepare."""
+        self.name = host.name
         self._host, self._trials = host, trials
         self._listed: dict[str, str] = {}
         self._of_list: list[str] = []
@@ -162,27 +170,74 @@ class _Check:
         self.of_trials = _tasks(_trial_problems, host, of_lists)
         self.of_sums = _tasks(_sum_problems, host, others)
 
-    def problems(self, found: Iterator[list[str]], notes: list[str]) -> Iterator[str]:
-        """Name what is wrong, and note what could not be checked; take what the tasks found."""
-        host, listed = self._host, self._listed
+    def problems(
+        self, found: Iterator[list[str]], missing: Sequence[PlannedTrial], notes: list[str]
+    ) -> Iterator[str]:
+        """Name what is wrong, and note what could not be checked; take what the tasks found.
+
+        Args:
+            found: what each task found, from the first one of this host on.
+            missing: what the plan has in the run's blocks, and nobody found.
+            notes: are added to.
+        """
+        host = self._host
         yield from chain.from_iterable(islice(found, len(self.of_trials)))
         if not (host / PLAN).is_file():
             yield f"{host.name}/{PLAN}: missing"
         yield from self._of_list
-        if not listed:
+        has_ended = _has_ended(host)
+        if has_ended:
+            yield from self._missing(missing)
+        if not self._listed and not has_ended:
             notes.append(
                 f"{host.name}: has no {SUMS} of its own (the run goes on, was stopped, or is of an "
                 "older serverbench): a whole trial that went missing, or a changed plan, would not "
                 "show"
             )
-            return
+        elif not self._listed and not self._of_list:
+            yield (
+                f"{host.name}/{SUMS}: missing, and {DECISION} says that the run ended: it was "
+                "removed, or a later session was cut off. Pull the run again, or go on with it"
+            )
         yield from chain.from_iterable(islice(found, len(self.of_sums)))
+        yield from self._too_many()
+
+    def _too_many(self) -> Iterator[str]:
+        """Name what lies there and is not listed; without a list, what no run has."""
+        host, listed = self._host, self._listed
         for path in sorted(host.iterdir()):
-            if path.is_file() and path.name not in listed and path.name not in _PASSING:
-                yield f"{host.name}/{path.name}: {_why_extra(path.name)}"
-        for trial in self._trials:
+            name = path.name
+            if name == TRIALS or name in listed:
+                continue
+            if path.is_dir():
+                # A name that starts with a dot is being unpacked.
+                if not name.startswith("."):
+                    yield f"{host.name}/{name}: no folder that a run has"
+            elif listed and name not in _PASSING:
+                yield f"{host.name}/{name}: {_why_extra(name)}"
+        for trial in self._trials if listed else ():
             if _list_of(trial) not in listed and (host / TRIALS / trial).is_dir():
                 yield f"{host.name}/{TRIALS}/{trial}: the whole trial is not listed in {SUMS}"
+
+    def _missing(self, missing: Sequence[PlannedTrial]) -> Iterator[str]:
+        """Name each missing trial that is not named as one that is listed."""
+        gone = [one.id for one in missing if _list_of(one.id) not in self._listed]
+        where = f"{self.name}/{TRIALS}"
+        for trial in gone[:_MOST_NAMED]:
+            yield f"{where}/{trial}: missing, and {PLAN} has it in a block that was run"
+        if len(gone) > _MOST_NAMED:
+            yield f"{where}: {len(gone):,} such trials are missing in all"
+
+
+def _has_ended(host: Path) -> bool:
+    """Tell whether the run came to its end, and so had a list.
+
+    The first runner that wrote a decision wrote a list after it: nothing that is older has ended.
+    """
+    try:
+        return load_decision(host / DECISION).reason != "going_on"
+    except DataError:
+        return False
 
 
 def _list_of(trial: str) -> str:
@@ -196,12 +251,22 @@ def _why_extra(name: str) -> str:
     return f"not listed in {SUMS}, and no file that a run has"
 
 
-def _report_problems(folder: Path, notes: list[str]) -> Iterator[str]:
-    """Rebuild the report from the raw data and compare it with the one that is stored."""
+def _report_problems(
+    folder: Path, missing: dict[str, Sequence[PlannedTrial]], notes: list[str]
+) -> Iterator[str]:
+    """Rebuild the report from the raw data and compare it with the one that is stored.
+
+    Fills `missing` with each host's missing trials.
+    """
     charts = CHARTS if (folder / CHARTS).is_dir() else None
     try:
         run = load_run(folder)
-        page = _page(run, SOURCE, charts)
+        missing.update((host.name, host.missing) for host in run.hosts)
+        with speaking(SOURCE):
+            report = build_report(run)
+            page = render_markdown(report, charts).encode()
+            shown = image_names(report) if charts else set()
+            del report
     except DataError as error:
         yield f"{REPORT}: cannot be rebuilt: {error}"
         return
@@ -215,6 +280,26 @@ def _report_problems(folder: Path, notes: list[str]) -> Iterator[str]:
             f"{REPORT}: differs from what the raw files give: it was changed, or written by "
             "another version of serverbench"
         )
+    if charts is not None:
+        yield from _chart_problems(folder / charts, shown)
+    # To draw one chart takes as long as to check all else of a hundred trials.
+    if unseen := [name for name in (CHARTS, PAGE) if (folder / name).exists()]:
+        notes.append(
+            f"{' and '.join(unseen)}: not compared with the raw files; `serverbench report "
+            f"{folder.resolve().name} --format markdown --format html` makes them anew"
+        )
+
+
+def _chart_problems(folder: Path, shown: Collection[str]) -> Iterator[str]:
+    """Name each image that the report shows and that is missing, and each that it does not show."""
+    with os.scandir(folder) as entries:
+        plain = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+    for name in sorted(shown):
+        if not plain.get(name):
+            yield f"{folder.name}/{name}: missing, and the run's report shows it"
+    for name in sorted({*plain} - {*shown}):
+        if not name.startswith("."):
+            yield f"{folder.name}/{name}: no chart that the run's report shows"
 
 
 def _page(run: Run, language: Language, charts: str | None) -> bytes:

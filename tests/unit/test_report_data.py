@@ -23,7 +23,7 @@ from collect.report import (
     render_markdown,
     report_schema,
 )
-from collect.report.charts import charts_of, svg
+from collect.report.charts import charts_of, image_names, svg
 from collect.report.html.packing import pack_rows, pack_spec
 from collect.store import load_run
 
@@ -237,6 +237,7 @@ def test_markdown_names_images_that_are_there(run, tmp_path, capsys):
     }
     there = {f"page-charts/{path.name}" for path in (tmp_path / "page-charts").iterdir()}
     assert images == there
+    assert {f"page-charts/{name}" for name in image_names(build_report(load_run(run)))} == there
     assert "![" not in render_markdown(build_report(load_run(run)))
 
 

@@ -13,6 +13,7 @@ from collect.errors import DataError
 from collect.files import PART_BYTES
 from collect.model import Decision, dumps
 from collect.report import build_report, render_markdown
+from collect.report.charts import image_names
 from collect.runner.trial_folder import write_run_sums
 from collect.store import TRIAL, load_run
 from collect.sums import SUMS, digest, folder_problems, is_as_listed
@@ -69,7 +70,7 @@ def test_a_flipped_byte_anywhere_is_named(run):
 def test_a_missing_file_anywhere_is_named(run):
     for name in every_file(run):
         path = run / name
-        if name.name == "report.md" or name == every_file(run)[0].parent / "SHA256SUMS":
+        if name.name == "report.md":
             continue
         aside = path.rename(run.parent / "aside")
         found = verify_run(run)
@@ -154,12 +155,110 @@ def test_a_report_that_says_something_else_is_named(run):
     assert problem.startswith("report.md: differs")
 
 
-def test_what_cannot_be_checked_is_said_and_is_no_problem(run, plan):
+@pytest.mark.parametrize("decision", ["going_on", None])
+def test_what_cannot_be_checked_is_said_and_is_no_problem(run, plan, decision):
     (run / "report.md").unlink()
-    (run / plan.host / "SHA256SUMS").unlink()
+    host = run / plan.host
+    (host / "SHA256SUMS").unlink()
+    # As it was stopped, and as an older serverbench left it.
+    if decision is None:
+        (host / "decision.json").unlink()
+    else:
+        (host / "decision.json").write_text(dumps(Decision(2, plan.run_id, 0, decision, ())))
+    shutil.rmtree(host / "trials" / plan.trials[0].id)
     found = verify_run(run)
     assert found.problems == ()
     assert len(found.notes) == 2
+
+
+def test_a_run_that_ended_has_a_list_and_the_trials_of_its_plan(run, plan):
+    gone = plan.trials[0].id
+    host = run / plan.host
+    (run / "report.md").unlink()
+    (host / SUMS).unlink()
+    shutil.rmtree(host / "trials" / gone)
+    trial, own_list = verify_run(run).problems
+    assert trial.startswith(f"{plan.host}/trials/{gone}: missing, and plan.json has it")
+    assert own_list.startswith(f"{plan.host}/{SUMS}: missing, and decision.json says")
+
+
+def test_a_trial_that_the_list_forgot_as_well_is_named(run, plan):
+    gone = plan.trials[0].id
+    shutil.rmtree(run / plan.host / "trials" / gone)
+    write_run_sums(run / plan.host)
+    trial, report = verify_run(run).problems
+    assert trial.startswith(f"{plan.host}/trials/{gone}: missing")
+    assert report.startswith("report.md: differs")
+
+
+def test_of_many_missing_trials_the_count_is_told(run, plan, monkeypatch):
+    monkeypatch.setattr("collect.verify._MOST_NAMED", 2)
+    shutil.rmtree(run / plan.host / "trials")
+    write_run_sums(run / plan.host)
+    first, second, count, *_ = verify_run(run).problems
+    assert [plan.trials[0].id in first, plan.trials[1].id in second] == [True, True]
+    assert count == f"{plan.host}/trials: {len(plan.trials)} such trials are missing in all"
+
+
+def test_blocks_that_a_run_did_without_are_not_missing(tmp_path):
+    plan = factory.plan(blocks=2, variants=factory.variants(factory.PAIRS[:2]))
+    trials = [one for one in factory.healthy_trials(plan) if one.block == 1]
+    decision = Decision(2, plan.run_id, 1, "decided", ())
+    folder = factory.write_host(tmp_path, plan, trials, decision)
+    write_run_sums(folder / plan.host)
+    assert verify_run(folder).problems == ()
+
+
+@pytest.mark.parametrize("has_list", [True, False])
+def test_a_folder_that_no_run_has_is_named(run, plan, has_list):
+    host = run / plan.host
+    (host / "more").mkdir()
+    (host / "other").symlink_to(host / "trials")
+    (host / ".incoming-x").mkdir()
+    if not has_list:
+        (host / SUMS).unlink()
+    problems = verify_run(run).problems
+    named = [f"{plan.host}/{name}: no folder that a run has" for name in ("more", "other")]
+    assert [problem for problem in problems if SUMS not in problem] == named
+
+
+def test_a_link_that_leads_nowhere_is_named(run, plan):
+    (run / plan.host / "notes.txt").symlink_to("nowhere")
+    (problem,) = verify_run(run).problems
+    assert problem.startswith(f"{plan.host}/notes.txt: not listed")
+
+
+@pytest.fixture
+def with_charts(run):
+    """The run as `bench.yml` leaves it; nobody looks into the images."""
+    report = build_report(load_run(run))
+    (run / "report-charts").mkdir()
+    for name in image_names(report):
+        (run / "report-charts" / name).touch()
+    (run / "report.md").write_text(render_markdown(report, "report-charts"))
+    (run / "report.html").touch()
+    return run
+
+
+def test_that_charts_are_not_compared_is_said_once(with_charts):
+    found = verify_run(with_charts)
+    assert found.problems == ()
+    (note,) = found.notes
+    assert note.startswith("report-charts and report.html: not compared")
+
+
+def test_charts_that_went_missing_or_were_added_are_named(with_charts):
+    folder = with_charts / "report-charts"
+    first, second, *_ = sorted(path.name for path in folder.iterdir())
+    (folder / first).unlink()
+    (folder / second).unlink()
+    (folder / second).symlink_to("elsewhere.svg")
+    (folder / "9-mine.svg").touch()
+    assert verify_run(with_charts).problems == (
+        f"report-charts/{first}: missing, and the run's report shows it",
+        f"report-charts/{second}: missing, and the run's report shows it",
+        "report-charts/9-mine.svg: no chart that the run's report shows",
+    )
 
 
 @pytest.mark.parametrize("line", ["x", f"{'0' * 64}  ../plan.json", f"{'0' * 64}  /etc/passwd"])

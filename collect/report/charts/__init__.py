@@ -30,6 +30,7 @@ __all__ = [
     "colours",
     "endpoint_charts",
     "image_name",
+    "image_names",
     "is_shown",
     "javascript",
     "name_of",
@@ -53,6 +54,15 @@ def charts_of(host: HostReport) -> list[Chart]:
         if is_shown(part):
             found += endpoint_charts(host, part)
     return [*found, *rate_charts(host), *run_charts(host)]
+
+
+def image_names(report: Report) -> set[str]:
+    """Return what `write_charts` would call the images, without drawing them."""
+    return {
+        image_name(index, chart)
+        for index, host in enumerate(report.hosts)
+        for chart in charts_of(host)
+    }
 
 
 def write_charts(report: Report, folder: Path) -> int:
