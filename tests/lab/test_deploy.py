@@ -463,3 +463,58 @@ def test_what_served_serves_again_however_the_run_ended(
         assert running(host) == before
     progress = json.loads(ssh(host, f"cat {folder}/progress.json"))
     assert progress["state"] == "done", progress
+
+
+# Answers what the service was last proved with, word by word, as an older deployment would.
+STRANGER = """
+import http.server, json, urllib.request
+proved = json.load(open("/etc/serverbench/service/proof.json"))
+base = "http://127.0.0.1:9875"
+said = {e["path"]: urllib.request.urlopen(base + e["path"]).read() for e in proved["endpoints"]}
+print("ready", flush=True)
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = said.get(self.path, b"")
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words):
+        pass
+import time
+while True:
+    try:
+        http.server.ThreadingHTTPServer(("127.0.0.1", 9875), Answer).serve_forever()
+    except OSError:
+        time.sleep(0.05)
+"""
+
+
+@pytest.mark.lab
+def test_another_program_that_answers_rightly_is_not_taken_for_the_service(serving):
+    host, unit = "labb13", "serverbench-granian-wsgi.service"
+    deploy = {"limit": host, "server": "granian"}
+    run_playbook("deploy.yml", serving, **deploy)
+    release = service(host)["release"]
+    ssh(host, "cat > /run/stranger.py", stdin=STRANGER)
+    ssh(host, "systemd-run --quiet --unit=stranger python3 /run/stranger.py")
+    try:
+        deadline = time.monotonic() + 30
+        while "ready" not in ssh(host, "journalctl -u stranger -o cat"):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        ssh(host, f"systemctl stop {unit}")
+        while "python3" not in ssh(host, "ss -Htlnp 'sport = :9875'", check=False):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        run = run_playbook("deploy.yml", serving, expect=2, **deploy)
+        said = " ".join(run.stdout.split())
+        assert "port 9875 is taken by pid" in said
+        assert "/run/stranger.py" in said
+        assert "deploy again" in said
+    finally:
+        ssh(host, "systemctl stop stranger")
+    run_playbook("deploy.yml", serving, **deploy)
+    assert ssh(host, f"systemctl is-active {unit}") == "active"
+    assert service(host)["release"] == release

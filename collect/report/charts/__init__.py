@@ -68,13 +68,19 @@ def image_names(report: Report) -> set[str]:
 def write_charts(report: Report, folder: Path) -> int:
     """Write every chart of every host as an SVG image into the folder; return how many.
 
+    Images of an earlier report that this one does not show are removed: they would be taken for
+    its own.
+
     Raises:
         OSError: the folder or a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    count = 0
+    written = set()
     for index, host in enumerate(report.hosts):
         for chart in charts_of(host):
-            (folder / image_name(index, chart)).write_text(svg(chart), encoding="utf-8")
-            count += 1
-    return count
+            path = folder / image_name(index, chart)
+            path.write_text(svg(chart), encoding="utf-8")
+            written.add(path)
+    for path in {*folder.glob("*.svg")} - written:
+        path.unlink()
+    return len(written)
