@@ -12,6 +12,7 @@ from collect.beside import beside, is_worth_it
 from collect.checks import Reason, Verdict, usual_canaries, verdicts
 from collect.detective import Steadiness, investigate, throughput_of
 from collect.lang import sentences
+from collect.model import Outcome
 from collect.report.answer import answer
 from collect.report.cautions import cautions
 from collect.report.course import Line, course
@@ -39,6 +40,7 @@ _FAULTS_OF_THE_SERVER = frozenset({
     "proxy_died", "out_of_memory", "restarted", "error_status", "no_requests", "connections_lost",
     "connections_refused", "broken_connections", "little",
 })  # fmt: skip
+_UNANSWERED = "unanswered"
 _LETTERS = [letter for letter in string.ascii_letters if letter != LEFT_OUT_MARK]
 
 
@@ -165,7 +167,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
     used_legs = [line for line in legs if is_used(line)]
     # A rate at which the server died was not kept: to leave it out would flatter.
     failed_legs = [
-        line
+        _as_failed(line)
         for line in legs
         if line.trial.trial_id in counted and not is_valid(line.trial) and _failed_itself(line)
     ]
@@ -214,7 +216,7 @@ def _host(run: Run, host: HostRun) -> HostReport:
         course=course(host, of_the_app, counts),
         endpoints=endpoints,
         legs=legs,
-        rates=rates_of(plan, [line.trial for line in (*used_legs, *failed_legs)]),
+        rates=rates_of(plan, [*(line.trial for line in used_legs), *failed_legs]),
         ladders=ladders(plan, [trial for trial, _ in used]),
         steady=steady,
         proxies=proxies,
@@ -244,8 +246,23 @@ def _judge(trials: Sequence[Trial]) -> Iterator[Verdict]:
 
 def _failed_itself(line: TrialLine) -> bool:
     """Tell whether a trial is invalid by the server's own doing, and not the host's or ours."""
-    codes = {reason.code for reason in line.verdict.reasons if reason.severity == "invalid"}
-    return bool(codes & _FAULTS_OF_THE_SERVER) or codes == {"unanswered"}
+    codes = _invalid_codes(line)
+    return bool(codes & _FAULTS_OF_THE_SERVER) or codes == {_UNANSWERED}
+
+
+def _as_failed(line: TrialLine) -> Trial:
+    """Return a leg at which the server failed, so that none of its figures counts.
+
+    Of one that lost requests they do: the lost ones are later than all others in its percentiles.
+    """
+    trial = line.trial
+    if trial.outcome.status != "ok" or _invalid_codes(line) == {_UNANSWERED}:
+        return trial
+    return replace(trial, outcome=Outcome("server_died", line.verdict.reasons[0].seen))
+
+
+def _invalid_codes(line: TrialLine) -> set[str]:
+    return {reason.code for reason in line.verdict.reasons if reason.severity == "invalid"}
 
 
 def _failures(lines: Iterable[TrialLine]) -> dict[str, dict[str, int]]:

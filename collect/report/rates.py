@@ -374,7 +374,9 @@ def _is_apart(legs: Sequence[Trial], a: RateRow, b: RateRow, pairs: int) -> bool
         return False
     by_block: dict[int, dict[str, float]] = {}
     for leg in legs:
-        if leg.rate is not None and leg.rate.latency_ms.p99 and not is_missed(leg.rate):
+        if leg.rate is None or leg.outcome.status != "ok" or is_missed(leg.rate):
+            continue
+        if leg.rate.latency_ms.p99:
             by_block.setdefault(leg.block, {})[leg.variant] = math.log(leg.rate.latency_ms.p99)
     logs = [
         cells[b.variant] - cells[a.variant]

@@ -234,6 +234,23 @@ def test_a_server_that_failed_at_a_rate_did_not_keep_it(tmp_path, status):
     assert next(cells for cells in common.rows if cells[0] == "uwsgi-wsgi")[6] == "2 of 5 not kept"
 
 
+@pytest.mark.parametrize("what", [{"restarts": 1}, {"oom_kills": 1}])
+def test_a_server_that_was_started_anew_at_a_rate_did_not_keep_it(tmp_path, what):
+    # The requests that were answered have figures all the same: of the part that it lived through.
+    plan, trials = make(blocks=5)
+    spoilt = [
+        replace(one, service=replace(one.service, **what))
+        if (one.variant, one.endpoint, one.leg) == ("uwsgi-wsgi", "health", "common")
+        and one.block in (2, 4)
+        else one
+        for one in trials
+    ]
+    (host,) = report_of(tmp_path, plan, spoilt).hosts
+    row = next(one for one in host.rates[0].common if one.variant == "uwsgi-wsgi")
+    assert (row.blocks, row.missed) == (5, 2)
+    assert "uwsgi-wsgi did not keep it in 2 of 5 blocks." in host.rates[0].said[0]
+
+
 def died_at(trials, rates, is_hit):
     """Let the server die at the legs in question, before the generator could note a rate."""
     died = Outcome("server_died", "main process 10 was replaced by 20")
