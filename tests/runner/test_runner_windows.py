@@ -97,13 +97,14 @@ def test_a_scheduled_run_is_never_decided_early(world):
     assert len(session(world, 0, FakeJudge(decided_after=1))) == 4
 
 
-def test_a_window_missed_after_the_checksums_were_written_is_among_them(world, tmp_path):
+def test_a_window_missed_after_the_checksums_were_written_is_among_them(world, tmp_path_factory):
     (world.run_dir / "plan.json").write_text(dumps(world.plan))
     session(world, 0)
     for why in ("this host is at work (run other)", "the disk is full"):
         note_missed(world.run_dir, world.plan.windows[1], 0, why)
-        shutil.copytree(world.run_dir, tmp_path / why / "host")
-        assert verify_run(tmp_path / why).problems == ()
+        pulled = tmp_path_factory.mktemp("pulled")
+        shutil.copytree(world.run_dir, pulled / "host")
+        assert verify_run(pulled).problems == ()
 
 
 def test_which_window_is_open():
