@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from collect.model import CpuFigures, HostFigures, MemoryFigures, ProxyFigures
 from collect.runner import others as everybody
+from collect.runner.sampler import MEMORY_EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,16 +31,16 @@ def memory_figures(
     before: Counters,
     after: Counters,
 ) -> MemoryFigures:
-    """Sum up the memory samples; a sample without PSS (no process left) does not count.
+    """Sum up the memory samples; one without PSS (not measured, or no process left) does not count.
 
-    What two samples cover of the time between them is two intervals at most: in a longer gap the
-    peak may lie where nobody looked.
+    What two samples cover of the time between them is three intervals at most, where two is what
+    they are apart: in a longer gap the peak may lie where nobody looked.
     """
     measured = [sample for sample in samples if sample.pss_bytes is not None]
     coverage = None
     if measured and duration_s > 0:
         gaps = (later.t_s - earlier.t_s for earlier, later in pairwise(measured))
-        covered_s = sum(min(gap, 2 * interval_s) for gap in gaps)
+        covered_s = sum(min(gap, (MEMORY_EVERY + 1) * interval_s) for gap in gaps)
         coverage = round(min(1.0, covered_s / duration_s), 4)
     return MemoryFigures(
         pss_idle_bytes=None if idle is None else idle.pss_bytes,

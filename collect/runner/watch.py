@@ -71,11 +71,14 @@ class HostWatch:
         """Begin to sample the processes of the unit, and of its proxy."""
         folder = processes.cgroup_folder(state.control_group)
 
-        def take(t_s: float) -> Sample:
+        def take(t_s: float, measures_memory: bool) -> Sample:  # noqa: FBT001 - the sampler's call
             # Looked up each time: a worker may be replaced while load runs.
             pids = _pids(state)
-            memory = processes.measure(pids)
-            beside = processes.measure(_pids(proxy)) if proxy else None
+            memory = Memory(len(pids), None, None, None)
+            beside = None
+            if measures_memory:
+                memory = processes.measure(pids)
+                beside = processes.measure(_pids(proxy)) if proxy else None
             cpu_s, threads = processes.cpu_and_threads(pids)
             from_cgroup = _keyed(folder, "cpu.stat", "usage_usec")
             return Sample(

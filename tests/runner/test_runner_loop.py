@@ -137,8 +137,8 @@ def test_figures_of_a_trial(tmp_path):
     assert found.memory.pss_idle_bytes == 100
     assert found.memory.pss_peak_bytes == 160
     assert found.memory.samples == 2
-    # Two samples two seconds apart, where there should be one every half second.
-    assert found.memory.coverage_ratio == 0.5
+    # Two with memory two seconds apart, where there should be one every second.
+    assert found.memory.coverage_ratio == 0.75
     assert found.memory.cgroup_peak_bytes is None
     assert found.cpu.server_s == 1.0
     assert found.cpu.loadgen_s == 0.2

@@ -120,6 +120,20 @@ def test_the_sampler_survives_processes_that_vanish(parent):
     assert samples[-1].host_cpu_s["user"] >= samples[0].host_cpu_s["user"]
 
 
+def test_memory_is_measured_in_every_other_sample_and_in_the_last(parent):
+    sampling = HostWatch().start_sampling(state_of(parent.pid), None, 0.05)
+    time.sleep(0.4)
+    samples = sampling.stop()
+    assert len(samples) >= 4
+    measured = [sample.pss_bytes is not None for sample in samples]
+    assert measured[:-1] == [at % 2 == 0 for at in range(len(samples) - 1)]
+    assert measured[-1]
+    # What costs nothing is there each time.
+    assert {sample.processes for sample in samples} == {3}
+    assert all(sample.server_cpu_s is not None for sample in samples)
+    assert all(sample.loopback_bytes is not None for sample in samples)
+
+
 def test_a_zombie_takes_no_part():
     child = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
