@@ -49,6 +49,10 @@ OutcomeStatus = Literal[
 
 ENDED = " (ended)"
 """In `CpuFigures.others`: follows the name of the parent of processes that ended meanwhile."""
+IN_THE_WAY = "which is not in this plan"
+NOT_STOPPED = "did not stop within"
+"""In the reason of a `start_failed` that is not the variant's own doing: who had its port, or was
+to make room for it."""
 _Number = TypeVar("_Number", int, float)
 _QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1.0}
 """Of a latency's figures the share of answers that came no later."""

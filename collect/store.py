@@ -195,8 +195,8 @@ class HostRun:
 
     @property
     def measured_blocks(self) -> int:
-        """How many of them no window missed, not even in part."""
-        return self.blocks - len({trial.block for trial in self.missed})
+        """How many of them are here as a whole."""
+        return self.blocks - len({trial.block for trial in (*self.missed, *self.missing)})
 
     @property
     def reruns(self) -> tuple[StoredTrial, ...]:

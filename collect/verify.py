@@ -5,6 +5,7 @@ Everything that does not fit is named, not only the first. Nothing is changed.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from collect.beside import beside, is_worth_it
 from collect.errors import DataError
 from collect.lang import LANGUAGES, SOURCE, speaking
-from collect.model import load_decision
+from collect.model import load_decision, read_bounded
 from collect.report import build_report, render_markdown
 from collect.report.charts import image_names
 from collect.store import DECISION, MISSED, PLAN, PROGRESS, TRIAL, TRIALS, load_run
@@ -43,6 +44,7 @@ _BACK = 10
 """How nice those are that only hash: the report is waited for."""
 # Not in the list: rewritten all the time, or only there while the runner works.
 _PASSING = (PROGRESS, "restore.json", SUMS)
+_MAX_PROGRESS_BYTES = 2**20
 _MOST_NAMED = 20
 """Missing trials of a host that are named one by one."""
 
@@ -233,11 +235,17 @@ def _has_ended(host: Path) -> bool:
     """Tell whether the run came to its end, and so had a list.
 
     The first runner that wrote a decision wrote a list after it: nothing that is older has ended.
+    One that is at work again, or still, has no list until it is done.
     """
     try:
-        return load_decision(host / DECISION).reason != "going_on"
+        if load_decision(host / DECISION).reason == "going_on":
+            return False
+        progress = json.loads(read_bounded(host / PROGRESS, _MAX_PROGRESS_BYTES))
     except DataError:
         return False
+    except (OSError, ValueError, RecursionError):
+        return True
+    return not isinstance(progress, dict) or progress.get("state") != "running"
 
 
 def _list_of(trial: str) -> str:

@@ -12,7 +12,7 @@ from collect.beside import beside, is_worth_it
 from collect.checks import Reason, Verdict, usual_canaries, verdicts
 from collect.detective import Steadiness, investigate, throughput_of
 from collect.lang import sentences
-from collect.model import Outcome
+from collect.model import IN_THE_WAY, NOT_STOPPED, Outcome
 from collect.report.answer import answer
 from collect.report.cautions import cautions
 from collect.report.course import Line, course
@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 # Reasons that are the server's own doing. Not load_failed: that may be the generator's.
 _FAULTS_OF_THE_SERVER = frozenset({
     "start_failed", "not_ready", "wrong_answer_before", "wrong_answer_after", "server_died",
-    "proxy_died", "out_of_memory", "restarted", "error_status", "no_requests", "connections_lost",
+    "proxy_died", "out_of_memory", "restarted", "error_status", "no_requests",
     "connections_refused", "broken_connections", "little",
 })  # fmt: skip
+_FAULTS_OF_THE_HOST = frozenset({"other_processes", "clock_step", "loadgen_busy"})
+"""Beside one of these nobody knows whose doing it was."""
 _UNANSWERED = "unanswered"
 _LETTERS = [letter for letter in string.ascii_letters if letter != LEFT_OUT_MARK]
 
@@ -100,7 +102,7 @@ class HostReport:
     used: Mapping[tuple[str, str], Sequence[Trial]]
     """By variant and endpoint, the trials that figures rest on: not invalid, and one a cell."""
     measured_blocks: int
-    """Of the blocks in the plan; fewer where windows of a scheduled run were missed."""
+    """Of the blocks in the plan those that are here as a whole."""
     made_good: int
     """How many of those left out a re-run stands in for."""
     shows_proxy: bool
@@ -246,7 +248,9 @@ def _judge(trials: Sequence[Trial]) -> Iterator[Verdict]:
 
 def _failed_itself(line: TrialLine) -> bool:
     """Tell whether a trial is invalid by the server's own doing, and not the host's or ours."""
-    codes = _invalid_codes(line)
+    codes, reason = _invalid_codes(line), line.trial.outcome.reason or ""
+    if codes & _FAULTS_OF_THE_HOST or IN_THE_WAY in reason or NOT_STOPPED in reason:
+        return False
     return bool(codes & _FAULTS_OF_THE_SERVER) or codes == {_UNANSWERED}
 
 

@@ -110,7 +110,7 @@ class HostData:
     blocks: int
     """That the run has; those that windows of a scheduled run missed are among them."""
     measured_blocks: int
-    """Without those."""
+    """Those of them that are here as a whole."""
     load: Load
     rankings: tuple[RankingData, ...]
     proxies: tuple[ProxyData, ...]

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import re
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,20 @@ class HttpAsker:
             # Another may have the port on IPv6 alone, beside the unit.
             if connection.pid in known:
                 return None
+            if connection.laddr.ip == "::" and self._is_free_on_ipv4():
+                continue
             owner = owner or _name(connection.pid)
         return owner
+
+    def _is_free_on_ipv4(self) -> bool:
+        with socket.socket() as probe:
+            # As servers do: what waits for a last packet is in nobody's way.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self._address, self._port))
+            except OSError:
+                return False
+        return True
 
 
 def mismatch(expect: Expectation, answer: Answer) -> str | None:

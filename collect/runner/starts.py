@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from collect.model import Outcome
+from collect.model import IN_THE_WAY, Outcome
 from collect.runner import systemd
 from collect.runner.progress import describe
 from collect.runner.trial import TrialRun
@@ -101,7 +101,7 @@ class Starts:
         # Whoever is there now would be measured in place of the variant, or of what its proxy asks.
         for port in dict.fromkeys((self._plan.port, self._plan.port_of(variant))):
             if owner := foreign_listener(bench.clock, bench.asker.at(port)):
-                why = f"port {port} is taken by {owner}, which is not in this plan"
+                why = f"port {port} is taken by {owner}, {IN_THE_WAY}"
                 return nothing, Outcome("start_failed", why)
         begun_s = bench.clock.monotonic()
         if problem := bench.services.start(variant.units):

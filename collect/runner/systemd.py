@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from collect.errors import ServerbenchError
+from collect.model import NOT_STOPPED
 from collect.runner.seams import UnitState
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Systemd:
             return None
         # systemctl stops what it can, and fails for a unit that is not loaded: nothing to stop.
         if left := self.active(units):
-            return f"{', '.join(left)} did not stop within {timeout_s:g} s"
+            return f"{', '.join(left)} {NOT_STOPPED} {timeout_s:g} s"
         return None
 
     def start(self, units: Sequence[str]) -> str | None:

@@ -1,6 +1,7 @@
 """Small parts that playbooks lean on, run for real: the unit check and the plan filter."""
 
 import importlib.util
+import os
 import subprocess
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_a_check_that_cannot_run_refuses(tmp_path):
     assert done.returncode != 0
 
 
-def ask(tmp_path, status, *, brought=False, unit_is="", program=False):
+def ask(tmp_path, status, *, brought=False, unit_is="", program=False, ended=None):
     """What preflight's own script says of nginx; what it asks of the host is answered here."""
     (script,) = [
         task["ansible.builtin.raw"]
@@ -83,7 +84,12 @@ def ask(tmp_path, status, *, brought=False, unit_is="", program=False):
             (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
             (tmp_path / "bin" / name).chmod(0o755)
     (tmp_path / "serverbench/before").mkdir(parents=True)
-    (tmp_path / "serverbench/before/brought").write_text("nginx\n" if brought else "nginx-extras\n")
+    notes = tmp_path / "serverbench/before/brought"
+    notes.write_text("nginx\n" if brought else "nginx-extras\n")
+    if ended is not None:
+        converged = tmp_path / "serverbench/converged"
+        converged.touch()
+        os.utime(converged, (notes.stat().st_atime, notes.stat().st_mtime + ended))
     done = subprocess.run(
         ["/bin/sh"],
         input=script.replace("/var/lib/serverbench", f"{tmp_path}/serverbench"),
@@ -107,6 +113,12 @@ def ask(tmp_path, status, *, brought=False, unit_is="", program=False):
         ({"status": "ii ", "brought": True, "unit_is": "enabled"}, ["proxies", "awake_proxies"]),
         ({"status": "ii ", "brought": True, "unit_is": "active"}, ["proxies", "awake_proxies"]),
         ({"status": "ii ", "unit_is": "enabled"}, ["proxies"]),
+        # A deployment came to its end before that, or after it: then somebody switched it on since.
+        (
+            {"status": "ii ", "brought": True, "unit_is": "enabled", "ended": -60},
+            ["proxies", "awake_proxies"],
+        ),
+        ({"status": "ii ", "brought": True, "unit_is": "enabled", "ended": 60}, ["proxies"]),
         # Cut off while it was installed.
         ({"status": "iF ", "brought": True, "program": True}, []),
         ({"status": "rc ", "program": True}, ["own_proxies"]),

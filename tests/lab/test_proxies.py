@@ -152,12 +152,26 @@ def test_the_packages_own_services_neither_run_nor_start_at_boot(seen):
 def test_what_a_deployment_was_cut_off_before_is_made_up_for(proxied):
     """apt had started the package's own service, and enabled it."""
     notes = "/var/lib/serverbench/before/brought"
-    ssh(HOST, f"grep -qx nginx {notes} || echo nginx >> {notes}; systemctl enable --now nginx")
+    bring = f"grep -qx nginx {notes} || echo nginx >> {notes}; touch {notes}"
+    ssh(HOST, f"{bring}; systemctl enable --now nginx")
     run = run_playbook("deploy.yml", proxied, limit=HOST, **MATRIX)
     assert run.changed
     assert ssh(HOST, "systemctl is-enabled nginx", check=False) == "disabled"
     assert ssh(HOST, "systemctl is-active nginx", check=False) == "inactive"
     assert run_playbook("deploy.yml", proxied, limit=HOST, **MATRIX).changed == {}
+
+
+@pytest.mark.lab
+def test_what_somebody_switched_on_since_is_left_to_him(proxied):
+    ssh(HOST, "systemctl enable --now nginx")
+    try:
+        run_playbook("deploy.yml", proxied, limit=HOST, deploy_everything=True, **MATRIX)
+        assert ssh(HOST, "systemctl is-enabled nginx; systemctl is-active nginx").split() == [
+            "enabled",
+            "active",
+        ]
+    finally:
+        ssh(HOST, "systemctl disable --now nginx")
 
 
 @pytest.mark.lab

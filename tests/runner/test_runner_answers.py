@@ -185,6 +185,16 @@ def test_a_port_is_taken_on_ipv4_by_a_socket_of_ipv6():
         assert f"pid {os.getpid()} (" in HttpAsker("127.0.0.1", taken.getsockname()[1]).port_owner()
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_whoever_listens_on_ipv6_alone_is_in_nobodys_way(alone):
+    with socket.socket(socket.AF_INET6) as taken:
+        taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, alone)
+        taken.bind(("::", 0))
+        taken.listen()
+        owner = HttpAsker("127.0.0.1", taken.getsockname()[1]).port_owner()
+        assert (owner is None) == alone
+
+
 def test_an_owner_that_cannot_be_seen_is_not_taken_for_this_process(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

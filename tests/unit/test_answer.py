@@ -85,6 +85,8 @@ def test_a_sound_run_says_nothing_of_failures(report_of):
         ("little", "invalid", True),
         ("error_status", "suspect", False),
         ("clock_step", "invalid", False),
+        # The host may be short of ports or file handles.
+        ("connections_lost", "invalid", False),
         ("other_processes", "invalid", False),
         ("unanswered", "invalid", True),
     ],
@@ -94,6 +96,31 @@ def test_whose_doing_it_is(report_of, code, severity, expected):
     reasons = (Reason(code, severity, "", ""),)
     judged = replace(line.verdict, status=severity, reasons=reasons)
     assert _failed_itself(TrialLine(line.stored, judged, ())) == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("exit status 1", 3),
+        ("port 9875 is taken by pid 7 (python3 -m http.server), which is not in this plan", 0),
+        ("serverbench-daphne-asgi.service did not stop within 20 s", 0),
+    ],
+)
+def test_what_stood_in_the_way_of_a_start_is_not_the_servers_failure(report_of, reason, expected):
+    def change(plan, planned, one):
+        if planned.variant != "uwsgi-wsgi" or planned.block > 3:
+            return [one]
+        return [factory.failed(plan, planned, "start_failed", reason), factory.rerun(one)]
+
+    rows = report_of(APART, 5, changed=change).hosts[0].endpoints[0].rps.rows
+    assert {row.variant.id: row.failed for row in rows}["uwsgi-wsgi"] == expected
+
+
+def test_beside_what_the_host_did_nobody_is_blamed(report_of):
+    line = report_of(APART, 1).hosts[0].trials[0]
+    reasons = tuple(Reason(code, "invalid", "", "") for code in ("little", "other_processes"))
+    judged = replace(line.verdict, status="invalid", reasons=reasons)
+    assert not _failed_itself(TrialLine(line.stored, judged, ()))
 
 
 def test_who_is_behind_another_is_not_said_to_be_ahead_of_it(report_of):

@@ -232,6 +232,7 @@ def test_markdown_names_images_that_are_there(run, tmp_path, capsys):
     # An image of a chart that an earlier report had is none of this one's.
     (tmp_path / "page-charts").mkdir()
     (tmp_path / "page-charts/9-gone.svg").touch()
+    (tmp_path / "page-charts/My drawing.svg").touch()
     assert main(["report", str(run), "--format", "markdown", "--output", str(page)]) == 0
     assert capsys.readouterr().out == ""
     text = page.read_text()
@@ -239,6 +240,8 @@ def test_markdown_names_images_that_are_there(run, tmp_path, capsys):
         line.split("](")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")
     }
     there = {f"page-charts/{path.name}" for path in (tmp_path / "page-charts").iterdir()}
+    # What has no name of ours is somebody's.
+    there.remove("page-charts/My drawing.svg")
     assert images == there
     assert {f"page-charts/{name}" for name in image_names(build_report(load_run(run)))} == there
     assert "![" not in render_markdown(build_report(load_run(run)))

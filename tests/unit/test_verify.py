@@ -155,7 +155,7 @@ def test_a_report_that_says_something_else_is_named(run):
     assert problem.startswith("report.md: differs")
 
 
-@pytest.mark.parametrize("decision", ["going_on", None])
+@pytest.mark.parametrize("decision", ["going_on", None, "at work"])
 def test_what_cannot_be_checked_is_said_and_is_no_problem(run, plan, decision):
     (run / "report.md").unlink()
     host = run / plan.host
@@ -163,6 +163,9 @@ def test_what_cannot_be_checked_is_said_and_is_no_problem(run, plan, decision):
     # As it was stopped, and as an older serverbench left it.
     if decision is None:
         (host / "decision.json").unlink()
+    elif decision == "at work":
+        # One that had ended and is gone on with; or its service is being put back.
+        (host / "progress.json").write_text('{"state": "running"}')
     else:
         (host / "decision.json").write_text(dumps(Decision(2, plan.run_id, 0, decision, ())))
     shutil.rmtree(host / "trials" / plan.trials[0].id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collect.report.charts.draw import image_name, javascript, svg
+from collect.report.charts.draw import image_name, is_image_name, javascript, svg
 from collect.report.charts.endpoint import endpoint_charts
 from collect.report.charts.parts import LOOK, Chart, colours, name_of
 from collect.report.charts.rates import rate_charts
@@ -69,7 +69,7 @@ def write_charts(report: Report, folder: Path) -> int:
     """Write every chart of every host as an SVG image into the folder; return how many.
 
     Images of an earlier report that this one does not show are removed: they would be taken for
-    its own.
+    its own. What has no name of ours stays.
 
     Raises:
         OSError: the folder or a file cannot be written.
@@ -81,6 +81,7 @@ def write_charts(report: Report, folder: Path) -> int:
             path = folder / image_name(index, chart)
             path.write_text(svg(chart), encoding="utf-8")
             written.add(path)
-    for path in {*folder.glob("*.svg")} - written:
-        path.unlink()
+    for path in folder.glob("*.svg"):
+        if path not in written and is_image_name(path.name):
+            path.unlink()
     return len(written)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,11 @@ _BUILD = Path(__file__).resolve().parents[3] / ".build"
 def image_name(host_index: int, chart: Chart) -> str:
     """Return the name of the chart's image, for a report of several hosts."""
     return f"{host_index + 1}-{chart.name}.svg"
+
+
+def is_image_name(name: str) -> bool:
+    """Tell whether `image_name` may have given it."""
+    return re.fullmatch(r"[1-9][0-9]*-[a-z0-9._-]+\.svg", name) is not None
 
 
 def svg(chart: Chart) -> str:
