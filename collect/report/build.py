@@ -269,7 +269,7 @@ def _invalid_codes(line: TrialLine) -> set[str]:
     return {reason.code for reason in line.verdict.reasons if reason.severity == "invalid"}
 
 
-def _failures(lines: Iterable[TrialLine]) -> dict[str, dict[str, int]]:
+def _failures(lines: Iterable[TrialLine]) -> dict[str, Counter[str]]:
     """Count the blocks in which each variant failed by itself: `{endpoint: {variant: blocks}}`.
 
     A re-run that went well mends the figure, and not the failure: who looks only at what could be
@@ -280,10 +280,9 @@ def _failures(lines: Iterable[TrialLine]) -> dict[str, dict[str, int]]:
         for line in lines
         if line.verdict.status == "invalid" and _failed_itself(line)
     }
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, Counter[str]] = {}
     for endpoint, variant, _block in cells:
-        of_endpoint = found.setdefault(endpoint, {})
-        of_endpoint[variant] = of_endpoint.get(variant, 0) + 1
+        found.setdefault(endpoint, Counter())[variant] += 1
     return found
 
 
