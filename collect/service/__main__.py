@@ -18,7 +18,7 @@ from collect.activation import Activation, Outcome, dump
 from collect.decode import decode
 from collect.errors import ServerbenchError
 from collect.runner.answers import HttpAsker
-from collect.runner.lock import LOCK_FILE, HostLock
+from collect.runner.lock import LOCK_FILE, HostBusyError, HostLock
 from collect.runner.seams import SystemClock, iso
 from collect.runner.systemd import Systemd
 from collect.service.activate import Activator
@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 outcome = _activate(options, given)
     except InstallError as error:
         outcome = _failure(error, journal=error.said, temporary=error.temporary)
+    except HostBusyError as error:
+        outcome = _failure(f"{error}. Then give the same command again")
     except ServerbenchError as error:
         outcome = _failure(error)
     except OSError as error:

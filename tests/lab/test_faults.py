@@ -427,7 +427,8 @@ def test_two_operators_start_at_once(bench):
     """13. Two people start a run on the same host at the same time.
 
     Kept: both plans; the second one measures nothing.
-    Said: to the second: which run is at work, how to follow or end it. Exit status 2.
+    Said: to the second: which run is at work, how to follow or end it; or that the first one
+    deploys at this moment, and to give the command again. Exit status 2.
     Then: once the first is done, the second command measures.
     """
     other = Bench(bench.inventory, bench.results, f"{bench.run_id}-too")
@@ -438,8 +439,11 @@ def test_two_operators_start_at_once(bench):
     assert sorted(codes.values()) == [0, 2], late + early
     winner, loser = (bench, other) if first.returncode == 0 else (other, bench)
     refused = " ".join((late if loser is other else early).split())
-    assert f"run {winner.run_id}" in refused
-    assert f"systemctl stop serverbench-runner@{winner.run_id}" in refused
+    # Whose deployment or run holds the host when the other asks for it is chance.
+    stop = f"systemctl stop serverbench-runner@{winner.run_id}"
+    by_run = f"run {winner.run_id}" in refused and stop in refused
+    by_deployment = "at work (deployment of" in refused and "give the same command" in refused
+    assert by_run or by_deployment, refused
     assert not loser.files()
     winner.assert_whole()
     loser.run(bench_blocks=3 if loser is bench else 1)

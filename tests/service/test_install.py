@@ -13,6 +13,7 @@ import pytest
 from service_fakes import FakeHost, installation, variant
 
 from collect.decode import encode
+from collect.runner.lock import HostLock
 from collect.service.__main__ import main
 from collect.service.environment import InstallError
 from collect.service.install import Installer
@@ -239,3 +240,18 @@ def test_a_disk_that_fills_while_it_is_activated_is_told_alike(tmp_path, monkeyp
     assert main([str(wanted), "--lock-file", str(tmp_path / "lock")]) == 1
     said = json.loads(capsys.readouterr().out)["message"]
     assert said.startswith("/etc/serverbench/app.env: No space left on device. df -h on the host")
+
+
+@pytest.mark.parametrize("holder", ["run 20260101-120000", "deployment of r1"])
+def test_a_host_at_work_is_left_alone_and_what_to_do_is_said(tmp_path, capsys, holder):
+    lock = tmp_path / "lock"
+    held = HostLock(lock, holder, "2026-01-01")
+    wanted = tmp_path / "wanted"
+    wanted.write_text(json.dumps(encode(FakeHost(tmp_path).activation(GRANIAN, "r2"))) + "\n")
+    try:
+        assert main([str(wanted), "--lock-file", str(lock)]) == 1
+    finally:
+        held.release()
+    said = json.loads(capsys.readouterr().out)["message"]
+    assert said.startswith(f"this host is at work ({holder}, pid {os.getpid()}, since 2026-01-01)")
+    assert said.endswith(". Then give the same command again")
