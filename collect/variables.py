@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # It stands in unit files and their command lines, whose quoting each server reads in its own way.
 FOLDER = re.compile(r"[A-Za-z0-9._@+=,:/-]{0,500}")
 IN_SOURCE = "a folder inside app_source, such as src, without spaces or quotes; empty for itself"
+_MAY_BE_NULL = ("proxy_keepalive_s", "runner_memory_limit_bytes")
 _MAX_ITEMS = 500
 _MAX_PATH = 1000
 # Neither spaces nor anything that means something to a shell, to systemd, nginx or Caddy.
@@ -53,11 +54,16 @@ class Rule:
 def check_variables(variables: Mapping[str, object]) -> None:
     """Raise `DataError` for the first of the variables that has a rule and does not keep it.
 
-    Null passes: it stands for a default.
+    Null passes where it is the default, or says the same as an empty text.
     """
     for name, rule in RULES.items():
-        if variables.get(name) is None:
+        if name not in variables:
             continue
+        if variables[name] is None:
+            # It does not stand for the default, but for nothing, and would be rendered like that.
+            if name.startswith("ansible_") or name in _MAY_BE_NULL or rule.accepts(""):
+                continue
+            raise DataError(f"{name}: got nothing; accepted: {rule.accepted}")
         value = plain(variables[name], name)
         if not rule.accepts(value):
             got = "" if rule.is_secret else f"got {shown(value)}; "

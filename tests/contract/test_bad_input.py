@@ -320,6 +320,9 @@ WRONG = {
     "service-release-up": ({"app_release": "../../etc"}, "app_release: got '../../etc'; accepted"),
     "service-wait": ({"service_ready_timeout_s": 0}, "service_ready_timeout_s: got 0; accepted: a"),
     "service-port": ({"service_candidate_port": 70000}, "service_candidate_port: got 70000; accep"),
+    "release-root-null": ({"app_root_dir": None}, "app_root_dir: got nothing; accepted: an"),
+    "wait-null": ({"service_ready_timeout_s": None}, "service_ready_timeout_s: got nothing; accep"),
+    "packages-null": ({"app_packages": None}, "app_packages: got nothing; accepted: a list"),
     "releases-none": ({"app_releases_kept": 0}, "app_releases_kept: got 0; accepted: a whole numb"),
     # -- the schedule --
     "times-number": ({"schedule_times": [900]}, "schedule_times: "),
@@ -672,7 +675,13 @@ def nobody(folder):
     return "has no host in its group bench; see inventory/lab"
 
 
-@pytest.mark.parametrize("spoil", [latin, latin_variables, broken, bomb, twice, nobody])
+def nowhere(folder):
+    (folder / "group_vars").mkdir()
+    (folder / "group_vars/bench.yml").symlink_to("../nowhere.yml")
+    return "group_vars/bench.yml: cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize("spoil", [latin, latin_variables, broken, bomb, twice, nobody, nowhere])
 def test_an_inventory_that_is_no_inventory_is_one_line(spoil, tripwire, inventory):
     log, environment = tripwire
     words = spoil(inventory)
@@ -683,6 +692,19 @@ def test_an_inventory_that_is_no_inventory_is_one_line(spoil, tripwire, inventor
     assert SECRET not in said
     assert "Traceback" not in said
     assert not log.exists(), log.read_text()
+
+
+@pytest.mark.parametrize("given", ["bench_blocks: 3", "bench_blocks = 3", "bench_blocks"])
+def test_what_would_set_no_variable_is_refused(given, tripwire, inventory):
+    log, environment = tripwire
+    status, (line_,), _ = playbook("bench.yml", inventory, environment, "-e", given)
+    assert status != 0
+    assert f"-e: got '{given}'; accepted: name=value without spaces" in line_
+    assert not log.exists(), log.read_text()
+    program = ROOT / ".venv/bin/serverbench"
+    status, said = execute([program, "plan", "-i", inventory, "-e", given], environment)
+    assert status != 0
+    assert f"-e: got '{given}'; accepted: name=value" in " ".join(said.split())
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "doctor"])

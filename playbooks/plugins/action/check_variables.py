@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 
-from collect.errors import DataError
+from collect.errors import DataError, shown
 from collect.kit_variables import check_names, kit_variables
 from collect.variables import ENVIRONMENTS, RULES, check_variables
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+class _UnknownHereError(Exception):
+    """What the variable is derived from is not known in this place."""
 
 
 class ActionModule(ActionBase):
@@ -26,11 +31,17 @@ class ActionModule(ActionBase):
         self.validate_argument_spec({})
         known = task_vars or {}
         values: dict[str, Any] = {}
+        if "_raw_params" in known:
+            # Ansible takes it for the words of a command, and says nothing.
+            got = shown(str(known["_raw_params"]))
+            accepted = "name=value without spaces around the =, JSON, or @file"
+            return result | {"failed": True, "msg": f"-e: got {got}; accepted: {accepted}"}
         try:
             check_names(known, kit_variables(ROOT))
             for name in (*RULES, *ENVIRONMENTS):
                 if name in known:
-                    values[name] = self._value(known[name], name)
+                    with contextlib.suppress(_UnknownHereError):
+                        values[name] = self._value(known[name], name)
             check_variables(values)
         except DataError as error:
             return result | {"failed": True, "msg": f"{known['inventory_hostname']}: {error}"}
@@ -41,9 +52,9 @@ class ActionModule(ActionBase):
             return self._templar.template(given)
         except AnsibleUndefinedVariable:
             # Derived from what is known at its place alone, as server_bind is.
-            return None
+            raise _UnknownHereError from None
         except AnsibleError as error:
             if "The filter plugin 'serverbench_" in str(error):
                 # It names a variable this one is derived from: told where the plan is made of it.
-                return None
+                raise _UnknownHereError from None
             raise DataError(f"{name}: cannot be read: {error}") from None

@@ -39,7 +39,9 @@ class InventoryModule(BaseInventoryPlugin):
             for file in (source, *sorted(beside)):
                 # An executable file is a script, whose output Ansible reads.
                 is_script = file == source and source.stat().st_mode & 0o111
-                if file.is_file() and file.suffix in _SUFFIXES and not is_script:
+                # Ansible passes over a link to nowhere, and over all that it was meant to set.
+                is_lost = file.is_symlink() and not file.exists()
+                if (file.is_file() or is_lost) and file.suffix in _SUFFIXES and not is_script:
                     check_document(file)
         except DataError as error:
             Display().error(str(error), wrap_text=False)
