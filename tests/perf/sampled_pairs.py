@@ -50,10 +50,11 @@ try:
             start_s, cpu_start_s, before = time.monotonic(), time.process_time(), loopback_bytes()
             sampling = watch.start_sampling(state, None, float(INTERVAL_S)) if is_sampled else None
             time.sleep(float(SECONDS))
-            if sampling is not None:
-                sampling.stop()
-                cpu_s = time.process_time() - cpu_start_s
             rates[is_sampled] = (loopback_bytes() - before) / (time.monotonic() - start_s)
+            if sampling is not None:
+                cpu_s = time.process_time() - cpu_start_s
+                # Takes a last sample, which in a trial comes after the load as well.
+                sampling.stop()
         found.append([rates[True], rates[False], cpu_s])
     if load.poll() is not None:
         sys.exit(f"wrk ended with {load.returncode} before the last window")
