@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_READ = os.O_RDONLY | os.O_NONBLOCK
+"""A named pipe in place of a file would be waited for."""
 PART_BYTES = 2**15
 """Python makes room for as much each time, however small the file: a MiB takes longer to make room
 for than 2 KB to read."""
@@ -21,7 +23,7 @@ def start_of(path: str | Path) -> bytes:
         OSError: it cannot be read.
     """
     # Not `open`: what it asks of the system besides takes as long as to read the file.
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, _READ)
     try:
         return os.read(descriptor, PART_BYTES)
     finally:
@@ -34,7 +36,7 @@ def parts_of(path: str | Path) -> Iterator[bytes]:
     Raises:
         OSError: it cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, _READ)
     try:
         part = os.read(descriptor, PART_BYTES)
         yield part

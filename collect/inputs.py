@@ -6,6 +6,7 @@ variable, what it got and what is accepted.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -60,7 +61,7 @@ def select_endpoints(endpoints: object, names: object) -> list[Any]:
     """
     known = plain(endpoints, ENDPOINTS)
     if not isinstance(known, list) or not all(isinstance(item, dict) for item in known):
-        raise DataError(f"{ENDPOINTS}: accepted: a list of mappings")
+        raise DataError(f"{ENDPOINTS}: got {type(known).__name__}; accepted: a list of mappings")
     if not names:
         return known
     wanted = decode(tuple[str, ...], plain(names, "bench_endpoints"), "bench_endpoints")
@@ -150,6 +151,11 @@ def _check_expectation(endpoint: Endpoint, where: str) -> None:
     given = [name for name in checks if getattr(expect, name) is not None]
     if len(given) > 1:
         raise DataError(f"{where}: got {' and '.join(given)}; accepted: at most one of them")
+    try:
+        json.dumps([expect.json_exact, expect.json_subset], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        # No answer could hold it.
+        raise DataError(f"{where}.{given[0]}: {error}; accepted: what JSON can say") from error
     if expect.regex is not None:
         check_expression(expect.regex, f"{where}.regex")
 

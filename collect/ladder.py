@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from collect.errors import DataError, shown
-from collect.variants import plain
+from collect.variants import check_id, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,6 +107,7 @@ def _with_ladder(variant: Variant, applications: Mapping[str, object]) -> Varian
             "config.wsgi:application"
         )
     name = f"{variant.id}{_SUFFIX}"
+    check_id(name, "bench_ladder")
     environment = {**variant.knobs.get("environment", {}), "SERVERBENCH_APPLICATION": own}
     return replace(
         variant,

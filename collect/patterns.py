@@ -32,8 +32,10 @@ _TOO_LONG_S = 0.05
 """For some thirty characters, of which an expression that does not explode takes microseconds."""
 _LIMIT_S = 1.0
 """For all texts of one expression together."""
-_CHOICES = 3
-"""Of the branches and classes of an expression, so many are tried."""
+_CHOICES = 32
+"""Of the branches and classes of an expression, so many are tried at most, as far as time goes."""
+_MAX_SAMPLE = 1000
+"""Characters of a text to try: repetitions in repetitions come to billions."""
 _ENDS = ("", "\0", "!", " ")
 """What follows the repetition in a text, so that the expression has to go back."""
 _CLASSES = {
@@ -95,7 +97,9 @@ def _hard_texts(items: Sequence[Item]) -> Iterator[list[str]]:
     """Yield, for each open repetition, growing texts that it takes and the rest does not."""
     for before, body, after in _repetitions(items):
         prefix, rest = _sample(before), _sample(after)
-        for unit in dict.fromkeys(_sample(body, choice) for choice in range(_CHOICES)):
+        # As many as the longest choice has, and one without what need not be there.
+        choices = range(max(3, min(_width(body), _CHOICES)))
+        for unit in dict.fromkeys(_sample(body, choice) for choice in choices):
             for end in dict.fromkeys((*_ENDS, f"{rest}\0")) if unit else ():
                 yield [prefix + unit * times + end for times in range(1, _MAX_REPEATS + 1)]
 
@@ -123,6 +127,8 @@ def _parts(operation: Any, argument: Any) -> list[list[Item]]:  # noqa: ANN401 -
         return [list(part) for part in argument[1]]
     if operation in {sre.ASSERT, sre.ASSERT_NOT}:
         return [list(argument[1])]
+    if operation is sre.GROUPREF_EXISTS:
+        return [list(part) for part in argument[1:] if part]
     return []
 
 
@@ -149,11 +155,21 @@ def _sample_of(operation: Any, argument: Any, choice: int) -> str:  # noqa: ANN4
         least, _most, body = argument
         # What need not be there is there in the other texts.
         times: int = min(max(least, int(choice > 0)), _MAX_REPEATS)
-        return _sample(list(body), choice) * times
-    if operation in {sre.SUBPATTERN, sre.BRANCH}:
+        sample = _sample(list(body), choice)
+        return sample * min(times, _MAX_SAMPLE // max(len(sample), 1))
+    if operation in {sre.SUBPATTERN, sre.BRANCH, sre.GROUPREF_EXISTS}:
         parts = _parts(operation, argument)
         return _sample(parts[choice % len(parts)], choice)
     return ""
+
+
+def _width(items: Sequence[Item]) -> int:
+    """Return how many branches, or members of a class, the widest choice among the items has."""
+    widths = [1]
+    for operation, argument in items:
+        parts = [list(argument[2])] if operation in _REPEATS else _parts(operation, argument)
+        widths += [len(argument if operation is sre.IN else parts), *map(_width, parts)]
+    return max(widths)
 
 
 def _sample_of_set(members: Sequence[Item], choice: int) -> str:

@@ -6,10 +6,12 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import re
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, get_type_hints
+from urllib.parse import urlsplit
 
 from collect.checkout import REF, fetch, folder_for, is_git_url, without_password
 from collect.decode import decode
@@ -66,12 +68,7 @@ def check_project(variables: Mapping[str, Any], interfaces: Collection[str]) -> 
     project = Project(**given)
     if not project.source.strip():
         raise DataError("app_source: got nothing; accepted: a folder or a git URL")
-    if not is_git_url(project.source) and not Path(project.source).expanduser().is_absolute():
-        raise DataError(
-            f"app_source: got {shown(without_password(project.source))}; "
-            "accepted: an absolute path, such as "
-            "{{ inventory_dir }}/../../../my-project, or a git URL"
-        )
+    _check_address(project.source)
     if project.ref and not REF.fullmatch(project.ref):
         raise DataError(f"app_ref: got {shown(project.ref)}; accepted: a branch, a tag or a commit")
     root = PurePosixPath(project.root)
@@ -96,6 +93,25 @@ def check_project(variables: Mapping[str, Any], interfaces: Collection[str]) -> 
         if not command.strip():
             raise DataError(f"app_setup_commands[{index}]: got nothing; accepted: a shell command")
     return project
+
+
+def _check_address(source: str) -> None:
+    """Refuse what is neither a folder's whole path nor the address of a repository."""
+    if is_git_url(source):
+        try:
+            urlsplit(source)
+        except ValueError as error:
+            raise DataError(
+                f"app_source: {error}; accepted: a folder, or a git URL such as "
+                "https://example.com/site.git"
+            ) from None
+    # Path's own expanduser raises where there is no such user.
+    elif not Path(os.path.expanduser(source)).is_absolute():  # noqa: PTH111
+        raise DataError(
+            f"app_source: got {shown(without_password(source))}; "
+            "accepted: an absolute path, such as "
+            "{{ inventory_dir }}/../../../my-project, or a git URL"
+        )
 
 
 def pack_project(

@@ -10,7 +10,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from collect.errors import DataError
+from collect.errors import DataError, shown
 from collect.ladder import RUNGS
 from collect.model import PlannedTrial, Rates
 from collect.variants import plain
@@ -53,7 +53,8 @@ def check_rates(rates: object, slo_p99_ms: object, duration_s: object) -> Rates 
     length_s = _number(plain(duration_s))
     if length_s is None or not 1 <= length_s <= _MOST_DURATION_S or length_s != int(length_s):
         raise DataError(
-            f"{DURATION}: got {duration_s!r}; accepted: whole seconds from 1 to {_MOST_DURATION_S}"
+            f"{DURATION}: got {shown(duration_s)}; accepted: whole seconds from 1 to "
+            f"{_MOST_DURATION_S}"
         )
     if not shares and common_rps is None and not is_auto and limit_ms is None:
         return None
@@ -100,7 +101,7 @@ def _rates(value: object) -> tuple[tuple[float, ...], float | None, bool]:
     if value is True or _is_word(value, _EVERYTHING):
         return OF_CAPACITY, None, True
     if not isinstance(value, dict):
-        raise DataError(f"{RATES}: got {value!r}; accepted: {_ACCEPTED}")
+        raise DataError(f"{RATES}: got {shown(value)}; accepted: {_ACCEPTED}")
     if unknown := sorted(set(map(str, value)) - {"of_capacity", "common"}):
         raise DataError(f"{RATES}: unknown {', '.join(unknown)}; accepted: of_capacity, common")
     shares = _shares(value.get("of_capacity"))
@@ -112,7 +113,7 @@ def _rates(value: object) -> tuple[tuple[float, ...], float | None, bool]:
     rps = _number(common)
     if rps is None or not 1 <= rps <= _MOST_RPS:
         raise DataError(
-            f"{RATES}.common: got {common!r}; accepted: requests per second from 1 to "
+            f"{RATES}.common: got {shown(common)}; accepted: requests per second from 1 to "
             f"{_MOST_RPS:g}, auto, or null"
         )
     return shares, rps, False
@@ -129,13 +130,14 @@ def _shares(value: object) -> tuple[float, ...]:
             share = float(found[1]) / 100
         if share is None or not 0.01 <= share <= _MOST_SHARE:  # noqa: PLR2004 - 1 %
             raise DataError(
-                f"{RATES}.of_capacity[{index}]: got {one!r}; accepted: a share such as 50% or 0.5, "
+                f"{RATES}.of_capacity[{index}]: got {shown(one)}; accepted: a share such as 50% or "
+                "0.5, "
                 f"from 1% to {_MOST_SHARE:.0%}"
             )
         shares.append(round(share, 6))
     if len(set(shares)) < len(shares) or len(shares) > _MOST_SHARES:
         raise DataError(
-            f"{RATES}.of_capacity: got {value!r}; accepted: up to {_MOST_SHARES}, each once"
+            f"{RATES}.of_capacity: got {shown(value)}; accepted: up to {_MOST_SHARES}, each once"
         )
     return tuple(sorted(shares))
 
@@ -146,7 +148,8 @@ def _limit(value: object) -> float | None:
     limit_ms = _number(value)
     if limit_ms is None or not 1 <= limit_ms <= _MOST_LIMIT_MS:
         raise DataError(
-            f"{SLO}: got {value!r}; accepted: milliseconds from 1 to {_MOST_LIMIT_MS:g}, or null"
+            f"{SLO}: got {shown(value)}; accepted: milliseconds from 1 to "
+            f"{_MOST_LIMIT_MS:g}, or null"
         )
     return limit_ms
 

@@ -18,6 +18,7 @@ from collect.variants import (
     PROFILES,
     PROXY_PORT,
     SELECTED,
+    SOCKET_LABEL,
     check_variant,
     expand_variants,
     plain,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from collect.model import Endpoint, Variant
 
-SOCKET_LABEL = "socket"
 _READS = ("GET", "HEAD")
 _SERVICE_FILE = "/etc/serverbench/service.json"
 
@@ -86,7 +86,9 @@ def requested_variant(variables: Mapping[str, Any], cores: int) -> Variant | Non
         return variant
     entry["knobs"] = {**entry.get("knobs", {}), "socket": True}
     entry["label"] = "-".join(filter(None, (given["label"], SOCKET_LABEL)))
-    (variant,) = expand_variants([entry], catalogue, profiles, [profile], cores, port)
+    (variant,) = expand_variants(
+        [entry], catalogue, profiles, [profile], cores, port, is_labelled_here=True
+    )
     return variant
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomllib
 
-from collect.errors import DataError
+from collect.errors import DataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -105,6 +105,8 @@ def _text(lines: Iterable[str]) -> str:
 def _inside(project: Path, name: str, variable: str) -> Path:
     relative = PurePosixPath(name)
     path = project / relative
+    if not name.isprintable():
+        raise DataError(f"{variable}: got {shown(name)}; accepted: {_ACCEPTED}")
     if relative.is_absolute() or not path.resolve().is_relative_to(project.resolve()):
         raise DataError(f"{variable}: got {name!r}; accepted: {_ACCEPTED}")
     if not path.is_file():
@@ -175,7 +177,7 @@ def _is_local(line: str) -> bool:
 def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_read(path, REQUIREMENTS))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DataError(f"{REQUIREMENTS}: {path} is not TOML: {error}") from None
 
 
@@ -190,14 +192,16 @@ def _of_pyproject(path: Path, name: str, extras: list[str]) -> list[str]:
             why = f"has Poetry's own dependencies only; {_INSTEAD['poetry.lock']}"
         raise DataError(f"{REQUIREMENTS}: {path} {why}; accepted: {_ACCEPTED}")
     optional = project.get("optional-dependencies", {})
-    lines = list(project["dependencies"])
+    lines = project["dependencies"]
+    if not isinstance(lines, list) or not isinstance(optional, dict):
+        raise DataError(f"{REQUIREMENTS}: {path}: dependencies: accepted: a list of texts")
     for extra in extras:
         if extra not in optional:
             raise DataError(
                 f"{REQUIREMENTS}: got {name!r}; its [project.optional-dependencies] are "
                 f"{', '.join(optional) or 'none'}"
             )
-        lines += optional[extra]
+        lines = [*lines, *optional[extra]] if isinstance(optional[extra], list) else [None]
     if not all(isinstance(line, str) and line.strip() for line in lines):
         raise DataError(f"{REQUIREMENTS}: {path}: dependencies: accepted: a list of texts")
     return [line.strip() for line in lines]

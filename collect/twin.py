@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from collect.errors import DataError, shown
-from collect.variants import plain
+from collect.variants import check_id, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,7 @@ def add_twin(variants: Sequence[Variant], twin: object) -> tuple[Variant, ...]:
     name = f"{found.id}{_SUFFIX}"
     if name in ids:
         raise DataError(f"{TWIN}: the twin of {found.id} would be {name}, which is another variant")
+    check_id(name, TWIN)
     copy = replace(
         found,
         id=name,

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 # It stands in unit files and their command lines, whose quoting each server reads in its own way.
 FOLDER = re.compile(r"[A-Za-z0-9._@+=,:/-]{0,500}")
 IN_SOURCE = "a folder inside app_source, such as src, without spaces or quotes; empty for itself"
+_OF_REPORTS = ("report.", "report-")
 _MAY_BE_NULL = ("proxy_keepalive_s", "runner_memory_limit_bytes")
 _MAX_ITEMS = 500
 _MAX_PATH = 1000
 # Neither spaces nor anything that means something to a shell, to systemd, nginx or Caddy.
-_HOST_PATH = re.compile(r"/(?!.*(?:^|/)\.\.?(?:/|$))[A-Za-z0-9._@+=,:/-]*")
+_HOST_PATH = re.compile(r"(?!.*/\.\.?(?:/|$))/[A-Za-z0-9._@+=,:/-]*")
 _NAME_OF_USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{0,99}(:[a-z0-9-]{1,20})?(=[A-Za-z0-9.+:~-]{1,99})?")
@@ -189,8 +190,10 @@ _ANY_LINE = Rule("one line of text", _is_printable)
 RULES: dict[str, Rule] = {
     # How a host is reached: a name that begins with a hyphen would be an option of ssh.
     "inventory_hostname": Rule(
-        "a host's name: up to 100 of A-Z a-z 0-9 . _ -, not starting with a dot or hyphen",
-        lambda v: bool(v) and _is_run_id(v),
+        "a host's name: up to 100 of A-Z a-z 0-9 . _ -, not starting with a dot or hyphen, nor "
+        "with report. or report-",
+        # Its folder stands beside the reports on the run.
+        lambda v: bool(v) and _is_run_id(v) and not str(v).lower().startswith(_OF_REPORTS),
     ),
     "ansible_host": _text(_HOST, "a host's name or address"),
     "ansible_user": _text(_LOGIN, "a user's name"),

@@ -30,6 +30,8 @@ PROXY_PORT = 9878
 """Where the proxy in front of a variant listens, unless `proxy_port` says otherwise."""
 _MAX_PORT = 65535
 UPSTREAMS = ("tcp", "unix")
+SOCKET_LABEL = "socket"
+"""Of a service that deploy.yml gives a socket unit, beside the variant that is measured."""
 _NOT_A_LABEL = ("caddy", "nginx", "proxy", "twin", "ladder")
 LOOPS = ("asyncio", "uvloop")
 MAX_CORES = 1024
@@ -39,6 +41,9 @@ _MAX_ID = 75
 _MAX_VALUES = 100_000
 """Of one variable. A few lines of YAML whose aliases hold each other come to more."""
 _MAX_DEPTH = 40
+_MAX_DIGITS = 300
+_TOO_LARGE = 10**_MAX_DIGITS
+"""Python neither makes a float of more, nor, beyond some thousand digits, text."""
 _MAX_TEXT_BYTES = 100 * 1024
 """Linux hands no longer text to a program (MAX_ARG_STRLEN is 128 KiB, the name included)."""
 _HIDDEN = ("environment", "extra_arguments")
@@ -70,7 +75,15 @@ _CPU_SET = re.compile(r"(?=.{1,200}$)[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]
 
 
 def _is_cpu_set(value: object) -> bool:
-    return isinstance(value, str) and _CPU_SET.fullmatch(value) is not None
+    # systemd passes over a range it cannot read, and the server would run on every core.
+    return (
+        isinstance(value, str)
+        and _CPU_SET.fullmatch(value) is not None
+        and all(
+            int(low) <= int(high or low) < MAX_CORES
+            for low, high in re.findall(r"([0-9]+)(?:-([0-9]+))?", value)
+        )
+    )
 
 
 def _is_word(value: object) -> bool:
@@ -140,7 +153,7 @@ KNOBS: dict[str, Knob] = {
     "upstream": Knob(
         f"{' or '.join(UPSTREAMS)}, or null", lambda v: v in UPSTREAMS, default=UPSTREAMS[0]
     ),
-    "cpu_set": Knob("cores such as 0-1 or 0,2, or null", _is_cpu_set),
+    "cpu_set": Knob("cores such as 0-1 or 0,2, from 0 to 1023, or null", _is_cpu_set),
     "extra_arguments": Knob("a list of texts of one line", _is_texts, default=[]),
     "environment": Knob("a mapping of names to texts of one line", _is_environment, default={}),
 }
@@ -192,6 +205,8 @@ def expand_variants(
     selected_profiles: object,
     cores: int,
     proxy_port: int | str = PROXY_PORT,
+    *,
+    is_labelled_here: bool = False,
 ) -> tuple[Variant, ...]:
     """Return the variants to deploy and measure, in the order of the matrix, profile by profile.
 
@@ -203,6 +218,7 @@ def expand_variants(
         selected_profiles: names of profiles; one name alone is accepted too.
         cores: processor cores of the host, for `workers: per_core`.
         proxy_port: where the proxies listen, one at a time.
+        is_labelled_here: the labels are the kit's own, which nobody else may take.
 
     Raises:
         DataError: a variable does not fit; the message names it.
@@ -216,7 +232,8 @@ def expand_variants(
             f"cores: got {shown(cores)}; accepted: a whole number from 1 to {MAX_CORES}"
         )
     own = decode(tuple[MatrixEntry, ...], plain(matrix or [], MATRIX), MATRIX)
-    _check_entries(own, MATRIX, known)
+    if not is_labelled_here:
+        _check_entries(own, MATRIX, known)
     seen: dict[str, str] = {}
     variants: list[Variant] = []
     for name in selected:
@@ -245,8 +262,8 @@ def plain(value: object, where: str = "a variable") -> Any:  # noqa: ANN401 - JS
     """Copy `value` with exact built-in types: Ansible tags its strings, numbers and containers.
 
     Raises:
-        DataError: it holds more than a hundred thousand values, or is nested too deep; `where` is
-            named.
+        DataError: it holds more than a hundred thousand values or a number of hundreds of digits,
+            or is nested too deep; `where` is named.
     """
     return _Copy(where).of(value, 0)
 
@@ -271,6 +288,11 @@ class _Copy:
         if isinstance(value, str):
             return str.__str__(value)
         if isinstance(value, int):
+            if abs(value) >= _TOO_LARGE:
+                raise DataError(
+                    f"{self._where}: holds a number of more than {_MAX_DIGITS} digits; accepted: "
+                    "smaller ones"
+                )
             return int(value)
         if isinstance(value, float):
             return float(value)
@@ -325,11 +347,11 @@ def _check_entries(entries: Sequence[MatrixEntry], where: str, profiles: Iterabl
         _check_knobs(entry.knobs, f"{place}.knobs")
         if entry.label is not None:
             _check_name(entry.label, f"{place}.label")
-            if entry.label in taken:
+            if entry.label in taken or f"-{entry.label}".endswith(f"-{SOCKET_LABEL}"):
                 raise DataError(
                     f"{place}.label: got {shown(entry.label)}, which means something else in an "
-                    "id; "
-                    f"accepted: any other name than {', '.join(taken)}"
+                    f"id; accepted: any other name than {', '.join(taken)}, and none that ends in "
+                    f"{SOCKET_LABEL}"
                 )
         elif entry.knobs:
             raise DataError(
@@ -424,11 +446,7 @@ def _variant(
         None if profile_name == DEFAULT_PROFILE else profile_name,
     ]
     variant_id = "-".join(part for part in parts if part)
-    if len(variant_id) > _MAX_ID:
-        raise DataError(
-            f"{place}: gives the id {variant_id} of {len(variant_id)} characters; accepted: up to "
-            f"{_MAX_ID}; shorten the label or the profile's name"
-        )
+    check_id(variant_id, place)
     return Variant(
         id=variant_id,
         server=entry.server,
@@ -443,6 +461,15 @@ def _variant(
         not_honoured=not_honoured,
         label=entry.label,
     )
+
+
+def check_id(variant_id: str, where: str) -> None:
+    """Raise `DataError` for an id that the name of a unix socket has no room for."""
+    if len(variant_id) > _MAX_ID:
+        raise DataError(
+            f"{where}: gives the id {variant_id} of {len(variant_id)} characters; accepted: up to "
+            f"{_MAX_ID}; shorten the label or the profile's name"
+        )
 
 
 def check_variant(variant: Variant, catalogue: object) -> None:

@@ -70,9 +70,9 @@ HEALTH = KNOWN["app_endpoints"][0]
 def check_everything(variables):
     """Look at variables as playbooks/check_inventory.yml and check_project.yml do."""
     check_variables(variables)
-    requested_variant(variables, 2)
     host = variables["inventory_hostname"]
     plan_from_variables(variables, host=host, cores=2, created_at=CREATED_AT)
+    requested_variant(variables, 2)
     check_environment(variables["app_environment"])
     check_project(variables, ["wsgi", "asgi"])
     if variables["schedule_times"]:
@@ -144,6 +144,14 @@ WRONG = {
     "proxy-unknown": (line(proxy="haproxy"), "bench_matrix[0].proxy: got 'haproxy'; accepted: no"),
     "label-shell": (line(label="a;reboot"), "bench_matrix[0].label: got 'a;reboot'; accepted: nam"),
     "label-long": (line(label="a" * 90), "bench_matrix[0].label: got "),
+    "label-socket": (line(label="my-socket"), "bench_matrix[0].label: got 'my-socket', which mea"),
+    "label-twin": (
+        {
+            **line(label="a" * 40, proxy="nginx"), "bench_profiles": ["tuned"],
+            "bench_ladder": True, "bench_twin": True,
+        },
+        "bench_twin: gives the id granian-wsgi-aaaa",
+    ),
     "label-profile": (line(label="study"), "bench_matrix[0].label: got 'study', which means som"),
     "knob-unknown": (line(label="x", knobs={"wrkers": 1}), "bench_matrix[0].knobs: got 'wrkers'"),
     "knobs-no-label": (line(knobs={"workers": 1}), "bench_matrix[0]: has knobs of its own"),
@@ -156,6 +164,8 @@ WRONG = {
     "keepalive-fraction": (knobs(keepalive_s=0.5), "server_profiles.parity.knobs.keepalive_s: g"),
     "loop-unknown": (knobs(loop="trio"), "server_profiles.parity.knobs.loop: got 'trio'; accepte"),
     "cpu-set-arabic": (knobs(cpu_set="٣"), "server_profiles.parity.knobs.cpu_set: got "),
+    "cpu-set-backwards": (knobs(cpu_set="0,3-1"), "server_profiles.parity.knobs.cpu_set: got '0,3"),
+    "cpu-set-beyond": (knobs(cpu_set="9999"), "server_profiles.parity.knobs.cpu_set: got '9999'"),
     "cpu-set-injection": (knobs(cpu_set="0\nUser=root"), "server_profiles.parity.knobs.cpu_set: "),
     "application-shell": (knobs(application="a:b;id"), "server_profiles.parity.knobs.application"),
     "application-dots": (knobs(application="..:.."), "server_profiles.parity.knobs.application: g"),
@@ -206,9 +216,13 @@ WRONG = {
     "twin-unknown": ({"bench_twin": "nobody"}, "bench_twin: got 'nobody'; accepted: true, false"),
     "rates-word": ({"bench_rates": "often"}, "bench_rates: got 'often'; accepted: {of_capacity"),
     "rates-above": ({"bench_rates": {"of_capacity": ["900%"]}}, "bench_rates.of_capacity"),
+    "slo-endless": ({"bench_slo_p99_ms": 10**401}, "bench_slo_p99_ms: holds a number of more"),
+    "rates-endless": ({"bench_rates": "x" * 10**5}, "bench_rates: got 'xxxxxxxxx"),
+    "environment-huge": ({"app_environment": {"A": 16**5000}}, "app_environment: holds a number o"),
     "slo-none": ({"bench_slo_p99_ms": 0}, "bench_slo_p99_ms: got 0"),
     "ladder-perhaps": ({"bench_ladder": "perhaps"}, "bench_ladder: got 'perhaps'; accepted: true"),
     "order-unknown": ({"bench_order": "random"}, "bench_order: got 'random'; accepted: interleav"),
+    "seed-endless": ({"bench_seed": 10**401}, "bench_seed: holds a number of more than 300 digits"),
     "seed-text": ({"bench_seed": "abc"}, "bench_seed: got 'abc'; accepted: a whole number"),
     "run-id-up": ({"bench_run_id": "../../etc"}, "bench_run_id: got '../../etc'; accepted: up to"),
     "run-id-latest": ({"bench_run_id": "latest"}, "bench_run_id: got 'latest'; accepted: up to"),
@@ -266,6 +280,9 @@ WRONG = {
     "body-endless": (endpoint(body="a" * 2**21), "app_endpoints[0].body: got 2,097,152 bytes; acc"),
     "status-text": (expect(status="ok"), "app_endpoints[0].expect.status: got 'ok' (str); accepte"),
     "status-none": (expect(status=0), "app_endpoints[0].expect.status: got 0; accepted: 100 to 59"),
+    "expect-infinite": (
+        expect(json_exact={"v": float("inf")}), "app_endpoints[0].expect.json_exact: Out of range"
+    ),
     "expect-two": (expect(regex="a", json_exact=1), "app_endpoints[0].expect: got json_exact and"),
     "regex-broken": (expect(regex="(a"), "app_endpoints[0].expect.regex: got '(a' (missing )"),
     "regex-explodes": (expect(regex="(a+)+$"), "app_endpoints[0].expect.regex: got '(a+)+$', whos"),
@@ -280,6 +297,8 @@ WRONG = {
     "bomb-profiles": ({"server_profiles": aliases()}, "server_profiles: holds more than 100,000"),
     # -- the project --
     "source-relative": ({"app_source": "../site"}, "app_source: got '../site'; accepted: an absol"),
+    "source-nobodys": ({"app_source": "~nosuch/site"}, "app_source: got '~nosuch/site'; accepted:"),
+    "source-address": ({"app_source": "https://[x/y.git"}, "app_source: Invalid IPv6 URL; accept"),
     "source-option": ({"app_source": "--upload-pack=id"}, "app_source: got '--upload-pack=id'; ac"),
     "source-transport": ({"app_source": "ext::sh -c id"}, "app_source: got 'ext::sh -c id'; ac"),
     "ref-option": ({"app_ref": "--upload-pack=id"}, "app_ref: got '--upload-pack=id'; accepted: a"),
@@ -312,6 +331,12 @@ WRONG = {
     "index-url-spaces": ({"pip_index_url": f"https://u:{SECRET}@x y"}, "pip_index_url: accepted: "),
     "mirror-no-scheme": ({"apt_mirror": "mirrors.example.com"}, "apt_mirror: accepted: an address"),
     # -- the service --
+    "service-catalogue": (
+        {"server": "granian", "server_catalogue": {"granian": {}}}, "server_catalogue.granian: pa"
+    ),
+    "service-matrix": (
+        {"server": "granian", "label": "x", "bench_matrix": ["x"]}, "bench_matrix[0]: got str; acc"
+    ),
     "service-server": ({"server": "nope"}, "server: got 'nope'; accepted: uwsgi, gunicorn"),
     "service-interface": ({"server": "uwsgi", "interface": "asgi"}, "interface: got 'asgi'; accep"),
     "service-label": ({"server": "granian", "label": "x"}, "label: got 'x'; accepted for granian"),
@@ -340,10 +365,14 @@ WRONG = {
     "proxy-static-url": (
         {"proxy_static_url": "/static/ { return 200; } location /x/"}, "proxy_static_url: got '/sta"
     ),
+    "proxy-static-root-up": (
+        {"proxy_static_root": "/../etc"}, "proxy_static_root: got '/../etc'; accepted: an absolute"
+    ),
     "proxy-static-root": ({"proxy_static_root": "/srv/a;"}, "proxy_static_root: got '/srv/a;'; ac"),
     "proxy-static-space": ({"proxy_static_root": "/srv/my files"}, "proxy_static_root: got '/srv/"),
     # -- hosts --
     "host-up": ({"inventory_hostname": "../x"}, "inventory_hostname: got '../x'; accepted: a host"),
+    "host-report": ({"inventory_hostname": "report.html"}, "inventory_hostname: got 'report.html'"),
     "host-option": ({"ansible_host": "-oProxyCommand=id"}, "ansible_host: got '-oProxyCommand=id'"),
     "host-user": ({"ansible_user": "root;id"}, "ansible_user: got 'root;id'; accepted: a user's"),
     "host-port": ({"ansible_port": "ssh"}, "ansible_port: got 'ssh'; accepted: a whole number"),
