@@ -80,7 +80,7 @@ def _is_cpu_set(value: object) -> bool:
         isinstance(value, str)
         and _CPU_SET.fullmatch(value) is not None
         and all(
-            int(low) <= int(high or low) < MAX_CORES
+            int(low) <= int(high or low)
             for low, high in re.findall(r"([0-9]+)(?:-([0-9]+))?", value)
         )
     )
@@ -153,7 +153,7 @@ KNOBS: dict[str, Knob] = {
     "upstream": Knob(
         f"{' or '.join(UPSTREAMS)}, or null", lambda v: v in UPSTREAMS, default=UPSTREAMS[0]
     ),
-    "cpu_set": Knob("cores such as 0-1 or 0,2, from 0 to 1023, or null", _is_cpu_set),
+    "cpu_set": Knob("cores such as 0-1 or 0,2, or null", _is_cpu_set),
     "extra_arguments": Knob("a list of texts of one line", _is_texts, default=[]),
     "environment": Knob("a mapping of names to texts of one line", _is_environment, default={}),
 }
@@ -347,11 +347,16 @@ def _check_entries(entries: Sequence[MatrixEntry], where: str, profiles: Iterabl
         _check_knobs(entry.knobs, f"{place}.knobs")
         if entry.label is not None:
             _check_name(entry.label, f"{place}.label")
-            if entry.label in taken or f"-{entry.label}".endswith(f"-{SOCKET_LABEL}"):
+            # What deploy.yml itself would make is welcome: so the service can be measured.
+            is_like_the_service = entry.knobs.get("socket") is True and (
+                entry.label != SOCKET_LABEL or len(entry.knobs) == 1
+            )
+            is_ours = f"-{entry.label}".endswith(f"-{SOCKET_LABEL}") and not is_like_the_service
+            if entry.label in taken or is_ours:
                 raise DataError(
                     f"{place}.label: got {shown(entry.label)}, which means something else in an "
-                    f"id; accepted: any other name than {', '.join(taken)}, and none that ends in "
-                    f"{SOCKET_LABEL}"
+                    f"id; accepted: any other name than {', '.join(taken)}, and {SOCKET_LABEL} "
+                    "with the knobs {socket: true} alone"
                 )
         elif entry.knobs:
             raise DataError(
