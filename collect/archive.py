@@ -47,6 +47,9 @@ class _Member(tarfile.TarInfo):
             raise tarfile.ReadError("a negative size")
         if self.type not in _PLAIN_TYPES and self.size > MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {self.size} bytes")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            # Its map may go on for ever, and is read into memory before anybody can look at it.
+            raise tarfile.ReadError("a sparse file")
         member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
         if member.size < 0:
             # As an extended header has it, which wins.
@@ -107,7 +110,8 @@ def _extract(archive: Path, staging: Path) -> None:
                 _check_room(archive, left)
     # ValueError, OverflowError: numbers of extended headers, which the library takes for granted.
     except (
-        EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, ValueError, OverflowError
+        EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, ValueError, OverflowError,
+        RecursionError,  # of headers that announce headers
     ) as error:  # fmt: skip
         raise DataError(
             f"{archive}: cut off or damaged ({error}); nothing was unpacked, pull it again"

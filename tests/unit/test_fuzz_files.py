@@ -108,6 +108,9 @@ def header(**fields):
 
 HOSTILE_HEADERS = {
     "a negative size": header(size=b"\xff" * 12),
+    "a sparse file": header(type=b"S", size=b"00000000000\0"),
+    "headers that announce headers": 3000
+    * (header(type=b"L", size=b"00000000002\0") + b"a\0".ljust(512, b"\0")),
     "a size of eight exbibytes": header(size=b"\x80" + b"\0" * 3 + b"\x7f" + b"\xff" * 7),
     "a long name of two gigabytes": header(type=b"L", size=b"17777777777\0"),
     "an extended header of two gigabytes": header(type=b"x", size=b"17777777777\0"),
