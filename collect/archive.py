@@ -14,7 +14,7 @@ import tempfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from collect.errors import DataError, shown
 from collect.model import load_plan, load_trial
@@ -47,14 +47,17 @@ class _Member(tarfile.TarInfo):
             raise tarfile.ReadError("a negative size")
         if self.type not in _PLAIN_TYPES and self.size > MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {self.size} bytes")
-        if self.type == tarfile.GNUTYPE_SPARSE:
-            # Its map may go on for ever, and is read into memory before anybody can look at it.
-            raise tarfile.ReadError("a sparse file")
         member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
         if member.size < 0:
             # As an extended header has it, which wins.
             raise tarfile.ReadError("a negative size")
         return member
+
+    def _refuse_map(self, *_: object) -> NoReturn:
+        # It may go on for ever, and is read into memory before anybody can look at the member.
+        raise tarfile.ReadError("a sparse file")
+
+    _proc_sparse = _proc_gnusparse_10 = _refuse_map
 
 
 _PLAIN_TYPES = (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)

@@ -179,16 +179,22 @@ def _scalar(kind: type, data: object) -> object:
         except UnicodeEncodeError as error:
             half = ascii(data[error.start])
             raise _WrongError(f"holds {half}, half a character; accepted: text") from None
-    if isinstance(data, int) and abs(data) > MAX_WHOLE:
-        raise _WrongError(f"got a number too large; accepted: {kind.__name__} below 2^63")
     if isinstance(data, float) and not math.isfinite(data):
         raise _WrongError(f"got {data}; accepted: a finite number")
+    # Of a float as well: the square of 1e200 is none.
+    if isinstance(data, int | float) and abs(data) > MAX_WHOLE:
+        raise _WrongError(f"got a number too large; accepted: {kind.__name__} below 2^63")
     return float(data) if kind is float and isinstance(data, int) else data
 
 
+def _is_bounded(number: float) -> bool:
+    # Neither is what is no number: it compares to nothing.
+    return -MAX_WHOLE <= number <= MAX_WHOLE
+
+
 _PLAIN: dict[type, Callable[[Any], bool]] = {
-    float: math.isfinite,
-    int: lambda number: -MAX_WHOLE <= number <= MAX_WHOLE,
+    float: _is_bounded,
+    int: _is_bounded,
     str: str.isascii,
 }
 """Of each type the values that need no second look, which is nearly all of them."""

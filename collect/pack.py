@@ -247,14 +247,11 @@ def _is_venv(folder: Path) -> bool:
     return (folder / "pyvenv.cfg").is_file()
 
 
-def _real(path: Path) -> Path:
-    # Path.resolve raises for links that go round in a circle, and not as an OSError.
-    return Path(os.path.realpath(path))
-
-
 def _checked_link(root: Path, path: Path) -> str:
     target = os.readlink(path)  # noqa: PTH115 - the text as it stands, not a Path made of it
-    if os.path.isabs(target) or not _real(path).is_relative_to(root):  # noqa: PTH117 - as above
+    # Not Path.resolve, which raises for links that go round in a circle, and no OSError.
+    real = Path(os.path.realpath(path))
+    if os.path.isabs(target) or not real.is_relative_to(root):  # noqa: PTH117 - as above
         raise DataError(
             f"app_source: {path} is a symbolic link to {target}, which is not in the project on "
             "the host; make it a file, or a relative link to one inside"

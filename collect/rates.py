@@ -131,8 +131,7 @@ def _shares(value: object) -> tuple[float, ...]:
         if share is None or not 0.01 <= share <= _MOST_SHARE:  # noqa: PLR2004 - 1 %
             raise DataError(
                 f"{RATES}.of_capacity[{index}]: got {shown(one)}; accepted: a share such as 50% or "
-                "0.5, "
-                f"from 1% to {_MOST_SHARE:.0%}"
+                f"0.5, from 1% to {_MOST_SHARE:.0%}"
             )
         shares.append(round(share, 6))
     if len(set(shares)) < len(shares) or len(shares) > _MOST_SHARES:

@@ -492,6 +492,9 @@ def _check_belongs(stored: StoredTrial, plan: Plan, trials: Mapping[str, Planned
         for name, own in zip(_NAMES_FROM_PLAN, wanted, strict=True):
             if (got := getattr(trial, name)) != own:
                 raise DataError(f"{where}: {name} is {got!r}, but {own!r} in {PLAN}")
+    # A leg has a duration of its own.
+    if planned.leg == "capacity" and trial.load != plan.load:
+        raise DataError(f"{where}: load is {trial.load}, but {plan.load} in {PLAN}")
 
 
 def _load_facts(path: Path) -> HostFacts:

@@ -173,6 +173,13 @@ def check_impossible(figures: Figures) -> Reason | None:
     mean, highest = latency.mean, latency.max
     if mean is not None and highest is not None and mean > highest * (1 + at.ORDER_TOLERANCE):
         wrong.append(_above(N_("mean"), N_("maximum")))
+    if figures.duration_s is not None and figures.duration_s <= 0:
+        # Any rate would do: nothing else could tell that it is wrong.
+        wrong.append(_("its load took no time"))
+    errors = figures.read_errors, figures.write_errors, figures.connect_errors
+    counts = (requests, figures.status_errors, figures.timeouts, *errors)
+    if any(count is not None and count < 0 for count in counts):
+        wrong.append(_("it counts fewer than none"))
     if requests is not None:
         if (figures.status_errors or 0) > requests:
             wrong.append(_("it has more error answers than answers"))

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-_LARGEST = 1e100
-
-
 @dataclass(frozen=True, slots=True)
 class Summary:
     """One figure over blocks, in the figure's own unit."""
@@ -36,8 +33,7 @@ def summarise(values: Iterable[float | None]) -> Summary | None:
         return None
     mean = statistics.fmean(known)
     cv_ratio = None
-    # No figure of a host is as large; its square would be more than a float holds.
-    if len(known) > 1 and mean > 0 and max(map(abs, known)) < _LARGEST:
+    if len(known) > 1 and mean > 0:
         # Not statistics.stdev: in fractions it takes longer than all else that is asked of them.
         squares = math.fsum((value - mean) ** 2 for value in known)
         cv_ratio = math.sqrt(squares / (len(known) - 1)) / mean

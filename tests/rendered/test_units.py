@@ -45,6 +45,12 @@ def command_line(variant, **more):
     return shlex.split(line.removeprefix("ExecStart="))
 
 
+def test_a_number_that_was_handed_over_as_text_is_a_number():
+    variant = variants("parity")["granian-wsgi"]
+    (text,) = unit_files(variant, server_drain_s="5").values()
+    assert "TimeoutStopSec=10\n" in text
+
+
 @pytest.fixture
 def home(tmp_path):
     """A release folder with an empty executable for each server, since systemd looks for it."""

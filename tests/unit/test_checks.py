@@ -102,6 +102,15 @@ CASES = [
         "more errors than answers", with_errors(0, 0, 0, 0, REQUESTS + 1),
         "invalid", ["error_status", "impossible_figures"],
     ),
+    (
+        "no time", with_wrk(duration_s=0.0, requests=1, rps=9e6),
+        "invalid",
+        ["impossible_figures", "loadgen_busy", "long_stalls", "duration_off", "runner_busy"],
+    ),
+    (
+        "fewer errors than none", with_errors(0, 0, 0, 0, -5),
+        "invalid", ["impossible_figures", "error_status"],
+    ),
     ("cut short", with_wrk(duration_s=10.0, requests=REQUESTS // 3), "suspect", ["duration_off"]),
     ("workers", with_service(workers_seen=1), "suspect", ["workers"]),
     ("workers unknown", with_service(workers_seen=None), "valid", []),

@@ -330,6 +330,14 @@ def test_a_second_attempt_of_nobody_is_named(tmp_path, plan, changes, words):
         load_run(run)
 
 
+def test_a_trial_under_another_load_is_not_of_its_plan(tmp_path, plan):
+    first, *others = [factory.trial(planned, plan) for planned in plan.trials]
+    other = replace(first, load=replace(plan.load, connections=1))
+    run = factory.write_host(tmp_path, plan, [other, *others])
+    with pytest.raises(DataError, match=r"trial\.json: load is .*connections=1,.*in plan\.json"):
+        load_run(run)
+
+
 def decision_of(plan, blocks, reason):
     return dumps(Decision(2, plan.run_id, blocks, reason, ())).encode()
 
@@ -394,7 +402,8 @@ def planned(path, value):
         (("blocks",), 0, "blocks: got 0; accepted: 1 to"),
         (("created_at",), "yesterday", "created_at: got 'yesterday'; accepted: an ISO 8601 date"),
         (("created_at",), "0001-01-01T00:00:00+14:00", "created_at: got '0001"),
-        (("load", "duration_s"), 1e308, "load.duration_s: got 1e+308; accepted"),
+        (("load", "duration_s"), 1e18, "load.duration_s: got 1e+18; accepted"),
+        (("load", "warmup_s"), 1e200, "load.warmup_s: got a number too large"),
         (("stopping", "gap"), 7.0, "stopping.gap: got 7.0; accepted"),
         (("endpoints", 0, "method"), "\ud800", "holds '\\ud800', half a character"),
         (("seed",), 10**30, "seed: got a number too large"),
