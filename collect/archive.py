@@ -14,11 +14,14 @@ import tempfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from collect.errors import DataError, shown
-from collect.model import load_plan, load_trial
-from collect.store import PLAN, SUMS, TRIAL, TRIALS, check_plan, verify_trial
+from collect.model import load_plan
+from collect.store import PLAN, SUMS, TRIALS, load_host, verify_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_BYTES = 2 * 2**30
 """A trial's folder is well below 1 MB; a run of a thousand trials stays below this."""
@@ -71,7 +74,7 @@ class Unpacked:
     kept: tuple[str, ...]
 
 
-def unpack(archive: Path, destination: Path) -> Unpacked:
+def unpack(archive: Path, destination: Path, run_id: str | None = None) -> Unpacked:
     """Unpack a host's `tar.gz` into `results/<run_id>/<host>`.
 
     Accepted are regular files named `<file>` or `trials/<trial_id>/<file>`, and the folders above
@@ -79,9 +82,15 @@ def unpack(archive: Path, destination: Path) -> Unpacked:
     same content is accepted again, other content is refused. Only what the runner itself rewrites
     is replaced: progress, the decision, and the run's own list of checksums.
 
+    Args:
+        archive: what the host packed.
+        destination: the host's folder in the run's.
+        run_id: which run it has to be of; None: that of the other hosts there, if there are any.
+
     Raises:
         DataError: the archive is cut off, damaged, too large or holds something else, a trial does
-            not match its checksums, or it differs from what is here. Nothing has changed then.
+            not match its checksums, the whole could not be read as a host's share of that run, or
+            it differs from what is here. Nothing has changed then.
     """
     try:
         destination.mkdir(parents=True, exist_ok=True)
@@ -89,7 +98,7 @@ def unpack(archive: Path, destination: Path) -> Unpacked:
             incoming = Path(staging)
             _extract(archive, incoming)
             try:
-                return _merge(archive, incoming, destination)
+                return _merge(archive, incoming, destination, run_id)
             except DataError as error:
                 # It is gone before anybody can look at it there.
                 raise DataError(str(error).replace(f"{incoming}/", f"{archive}: ")) from error
@@ -147,7 +156,7 @@ def _extract_member(
             raise DataError(f"{archive}: member {shown(member.name)}: unexpected folder; refused")
         target.mkdir(parents=True, exist_ok=True)
         return 0
-    if not in_trial and len(parts) != 1:
+    if not in_trial and (len(parts) != 1 or parts == [TRIALS]):
         raise DataError(f"{archive}: member {shown(member.name)}: unexpected place; refused")
     _check_room(archive, left - member.size)
     source = tar.extractfile(member)
@@ -174,14 +183,13 @@ def _check_room(archive: Path, left: int) -> None:
         raise DataError(f"{archive}: unpacks to more than {MAX_BYTES // 2**20} MiB; refused")
 
 
-def _merge(archive: Path, incoming: Path, destination: Path) -> Unpacked:
+def _merge(archive: Path, incoming: Path, destination: Path, run_id: str | None) -> Unpacked:
     if not (incoming / PLAN).is_file():
         raise DataError(f"{archive}: holds no {PLAN}; accepted: what the host runner packed")
-    check_plan(load_plan(incoming / PLAN), f"{archive}: {PLAN}")
     _check_lasting(archive, incoming, destination)
-    added, kept = [], []
     trials = incoming / TRIALS
-    for folder in sorted(trials.iterdir()) if trials.is_dir() else []:
+    folders = sorted(trials.iterdir()) if trials.is_dir() else []
+    for folder in folders:
         where = f"{archive}: {TRIALS}/{folder.name}"
         if not folder.is_dir():
             raise DataError(f"{where}: accepted: a folder")
@@ -192,11 +200,18 @@ def _merge(archive: Path, incoming: Path, destination: Path) -> Unpacked:
                 f"{error}; nothing of this archive is taken. bench.yml with this bench_run_id"
                 " measures that trial anew"
             ) from None
-        if load_trial(folder / TRIAL).trial_id != folder.name:
-            raise DataError(f"{where}/{TRIAL}: trial_id differs from the folder's name")
+    # What cannot be read would make the whole run unreadable, for good: what is here stays.
+    came = load_host(incoming).plan.run_id
+    for wanted, whose in _run_ids(destination, run_id):
+        if came != wanted:
+            raise DataError(
+                f"{archive}: {PLAN}: run_id is {shown(came)}; accepted: {wanted!r}, {whose}"
+            )
+    added, kept = [], []
+    for folder in folders:
         here = destination / TRIALS / folder.name
         if here.exists():
-            _check_same(folder, here, where)
+            _check_same(folder, here, f"{archive}: {TRIALS}/{folder.name}")
             kept.append(folder.name)
         else:
             added.append(folder.name)
@@ -212,6 +227,15 @@ def _merge(archive: Path, incoming: Path, destination: Path) -> Unpacked:
     for name in added:
         (trials / name).rename(destination / TRIALS / name)
     return Unpacked(tuple(added), tuple(kept))
+
+
+def _run_ids(destination: Path, run_id: str | None) -> Iterator[tuple[str, str]]:
+    """Yield the run that the archive has to be of, with the words for whose it is."""
+    if run_id is not None:
+        yield run_id, "as it was asked for"
+    for plan in sorted(destination.parent.glob(f"*/{PLAN}")):
+        if plan.parent != destination:
+            yield load_plan(plan).run_id, f"as of {plan.parent}"
 
 
 def _check_lasting(archive: Path, incoming: Path, destination: Path) -> None:

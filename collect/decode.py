@@ -116,7 +116,7 @@ def _dict_reader(inner: _Reader) -> _Reader:
     def read(data: object) -> object:
         if not isinstance(data, dict):
             raise _WrongError(f"got {_name(data)}; accepted: a mapping")
-        return {str(key): _read_at(inner, item, f".{key}") for key, item in data.items()}
+        return {str(key): _read_at(inner, item, f".{str(key)[:_MAX_NAMED]}") for key, item in data.items()}
 
     return read
 

@@ -21,6 +21,8 @@ CORES_WANTED = 2
 _STEAL = 8
 """Place in the line `cpu` of /proc/stat, its name counted (proc(5))."""
 _MIB = 2**20
+_TICKS = re.compile(r"[0-9]{1,19}")
+"""A whole number of /proc/stat, which has 64 bits."""
 _PORT = re.compile(r"port_[0-9]{1,5}")
 _CORES = re.compile(r"[0-9]{1,6}")
 # What Ansible puts before its reason.
@@ -257,13 +259,10 @@ def _clock(answers: _Answers) -> Finding:
 
 
 def _steal(answers: _Answers) -> Finding:
-    try:
-        before, after = (
-            [int(word) for word in answers.values[name].split()[1:9]]
-            for name in ("cpu_before", "cpu_after")
-        )
-    except (KeyError, ValueError):
-        before, after = [], []
+    before, after = (
+        [int(word) for word in answers.values.get(name, "").split()[1:9] if _TICKS.fullmatch(word)]
+        for name in ("cpu_before", "cpu_after")
+    )
     total = sum(after) - sum(before)
     if len(before) < _STEAL or len(after) < _STEAL or total <= 0:
         return Finding("steal", "warn", "not read", "Look at it by hand: vmstat 1.")

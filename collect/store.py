@@ -14,7 +14,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from collect.model import Window
+    from collect.model import Variant, Window
 
-__all__ = ["SUMS", "HostRun", "Run", "StoredTrial", "digest", "load_run", "verify_trial"]
+__all__ = [
+    "SUMS", "HostRun", "Run", "StoredTrial", "digest", "load_host", "load_run", "verify_trial",
+]  # fmt: skip
 
 PLAN = "plan.json"
 DECISION = "decision.json"
@@ -66,10 +68,14 @@ _SHOWN_PACKAGES = frozenset({
     "django", "django-ninja", "pyuwsgi", "gunicorn", "granian", "uvicorn", "uvicorn-worker",
     "daphne", "hypercorn", "uvloop", "httptools", "redis", "psycopg",
 })  # fmt: skip
-_PLANNED_NAMES = ("variant", "endpoint", "block", "leg", "share")
-_NAMES_FROM_PLAN = ("attempt", "run_id", *_PLANNED_NAMES)
+_MOST_VERSIONS = 500
+"""Of some fifty packages."""
+_PLANNED_NAMES = ("variant", "endpoint", "block", "position", "leg", "share")
+_VARIANT_NAMES = ("server", "interface", "proxy", "profile")
+_NAMES_FROM_PLAN = ("attempt", "run_id", "host", *_PLANNED_NAMES, *_VARIANT_NAMES)
 """What a trial takes from its plan; a field of a trial each."""
 _PLANNED, _FROM_PLAN = attrgetter(*_PLANNED_NAMES), attrgetter(*_NAMES_FROM_PLAN)
+_OF_VARIANT = attrgetter(*_VARIANT_NAMES)
 _READ_AT_ONCE = 200
 """Trials: some hundred KB."""
 _QUICK_PLAN, _QUICK_TRIAL = QuickReader(Plan), QuickReader(Trial)
@@ -244,12 +250,12 @@ def load_run(folder: Path) -> Run:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such run; `ls {folder.parent}` shows the ones there are")
-    hosts = tuple(_load_host(path) for path in sorted(folder.iterdir()) if (path / PLAN).is_file())
+    hosts = tuple(load_host(path) for path in sorted(folder.iterdir()) if (path / PLAN).is_file())
     if not hosts:
         raise DataError(f"{folder}: holds no <host>/{PLAN}; was the run pulled?")
     run_ids = sorted({host.plan.run_id for host in hosts})
     if len(run_ids) > 1:
-        raise DataError(f"{folder}: holds hosts of different runs ({', '.join(run_ids)})")
+        raise DataError(f"{folder}: holds hosts of different runs ({shown(run_ids)})")
     return Run(run_ids[0], folder, hosts)
 
 
@@ -283,13 +289,22 @@ def check_plan(plan: Plan, where: str) -> None:
             )
     if len({trial.id for trial in plan.trials}) != len(plan.trials):
         raise DataError(f"{where}: a trial stands there twice")
+    for variant in plan.variants:
+        if variant.twin_of is not None and variant.twin_of not in variants:
+            raise DataError(
+                f"{where}: {shown(variant.id)} is a copy of {shown(variant.twin_of)}, which is not "
+                "there"
+            )
     check_moment(plan.created_at, where, "created_at")
     for index, window in enumerate(plan.windows):
         for name in ("starts_at", "ends_at"):
             place = f"windows[{index}].{name}"
             check_moment(getattr(window, name), where, place, with_offset=True)
-        if not 1 <= window.first_block <= window.last_block <= plan.blocks:
-            raise DataError(f"{where}: windows[{index}] has blocks that the plan has not")
+        before = plan.windows[index - 1].last_block if index else 0
+        if not before < window.first_block <= window.last_block <= plan.blocks:
+            raise DataError(
+                f"{where}: windows[{index}] has blocks of another window, or that the plan has not"
+            )
     load, timing, stopping = plan.load, plan.timing, plan.stopping
     for name, value, least, most in (
         ("blocks", plan.blocks, 1, _MOST_BLOCKS),
@@ -328,7 +343,8 @@ def check_moment(text: str, where: Path | str, name: str, *, with_offset: bool =
     raise DataError(f"{where}: {name}: got {shown(text)}; accepted: an ISO 8601 date{offset}")
 
 
-def _load_host(folder: Path) -> HostRun:
+def load_host(folder: Path) -> HostRun:
+    """Read one host's folder; errors as in `load_run`."""
     plan = _read_plan(folder / PLAN) or load_plan(folder / PLAN)
     check_plan(plan, str(folder / PLAN))
     by_id: dict[str, StoredTrial] = {}
@@ -341,15 +357,16 @@ def _load_host(folder: Path) -> HostRun:
         if trial is None:
             trial = load_trial(trials / name / TRIAL)
         if trial.trial_id != name:
-            raise DataError(f"{path}: trial_id is {trial.trial_id!r}, unlike its folder")
+            raise DataError(f"{path}: trial_id is {shown(trial.trial_id)}, unlike its folder")
         by_id[name] = StoredTrial(trials, trial)
     planned = {trial.id: trial for trial in plan.trials}
     if strangers := sorted(name for name in by_id if split_attempt(name)[0] not in planned):
         raise DataError(
             f"{trials / strangers[0]}: not in {PLAN}; a run's folder holds the trials of one plan"
         )
+    variants = {variant.id: variant for variant in plan.variants}
     for stored in by_id.values():
-        _check_belongs(stored, plan, planned)
+        _check_belongs(stored, plan, planned, variants)
     decision = _load_decision(folder / DECISION, plan)
     places = {trial.id: trial.position for trial in plan.trials}
 
@@ -470,7 +487,9 @@ def _load_decision(path: Path, plan: Plan) -> Decision | None:
         return None
     decision = load_decision(path)
     if decision.run_id != plan.run_id:
-        raise DataError(f"{path}: run_id is {decision.run_id!r}, but {plan.run_id!r} in {PLAN}")
+        raise DataError(
+            f"{path}: run_id is {shown(decision.run_id)}, but {shown(plan.run_id)} in {PLAN}"
+        )
     return decision
 
 
@@ -480,18 +499,24 @@ def _blocks(plan: Plan, decision: Decision | None) -> int:
     return min(plan.blocks, decision.blocks_done)
 
 
-def _check_belongs(stored: StoredTrial, plan: Plan, trials: Mapping[str, PlannedTrial]) -> None:
+def _check_belongs(
+    stored: StoredTrial,
+    plan: Plan,
+    trials: Mapping[str, PlannedTrial],
+    variants: Mapping[str, Variant],
+) -> None:
     trial = stored.trial
     where = stored.path(TRIAL)
     check_moment(trial.started_at, where, "started_at", with_offset=True)
     check_moment(trial.ended_at, where, "ended_at", with_offset=True)
     planned_id, attempt = split_attempt(trial.trial_id)
     planned = trials[planned_id]
-    wanted = (attempt, plan.run_id, *_PLANNED(planned))
+    of_variant = _OF_VARIANT(variants[planned.variant])
+    wanted = (attempt, plan.run_id, plan.host, *_PLANNED(planned), *of_variant)
     if _FROM_PLAN(trial) != wanted:
         for name, own in zip(_NAMES_FROM_PLAN, wanted, strict=True):
             if (got := getattr(trial, name)) != own:
-                raise DataError(f"{where}: {name} is {got!r}, but {own!r} in {PLAN}")
+                raise DataError(f"{where}: {name} is {shown(got)}, but {shown(own)} in {PLAN}")
     # A leg has a duration of its own.
     if planned.leg == "capacity" and trial.load != plan.load:
         raise DataError(f"{where}: load is {trial.load}, but {plan.load} in {PLAN}")
@@ -521,7 +546,7 @@ def _load_facts(path: Path) -> HostFacts:
             (name, version)
             for part in ("versions", "packages")
             if isinstance(data.get(part), dict)
-            for name, version in data[part].items()
+            for name, version in islice(data[part].items(), _MOST_VERSIONS)
             if isinstance(version, str) and (part == "versions" or name in _SHOWN_PACKAGES)
         ),
     )

@@ -8,6 +8,7 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
+from collect.errors import shown
 from collect.files import PART_BYTES, parts_of, start_of
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def folder_problems(folder: str | Path, where: str, needed: Collection[str] = ()
         return
     for name in listed:
         if "/" in name:
-            yield f"{where}/{SUMS}: got {name!r}; accepted: <sha256>  <file name>"
+            yield f"{where}/{SUMS}: got {shown(name)}; accepted: <sha256>  <file name>"
     with os.scandir(folder) as entries:
         plain = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
     yield from compare(folder, where, {n: s for n, s in listed.items() if "/" not in n}, plain)
@@ -101,7 +102,7 @@ def read_sums(folder: str | Path, where: str, listed: dict[str, str]) -> Iterato
     for line in lines:
         match = _LINE.fullmatch(line)
         if match is None or not _is_inside(match["name"]):
-            yield f"{where}/{SUMS}: got {line!r}; accepted: <sha256>  <file name>"
+            yield f"{where}/{SUMS}: got {shown(line)}; accepted: <sha256>  <file name>"
         else:
             listed[match["name"]] = match["sum"]
     if not lines:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from collect.errors import DataError
+from collect.errors import DataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,12 +31,12 @@ def upgrade(data: dict[str, Any], kind: Kind, current: int, where: str) -> dict[
     version = data.get("schema_version")
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise DataError(
-            f"{where}: schema_version is {version!r}; accepted: 1 to {current}. Was this file "
+            f"{where}: schema_version is {shown(version)}; accepted: 1 to {current}. Was this file "
             "written by serverbench?"
         )
     if version > current:
         raise DataError(
-            f"{where}: schema_version is {version}; this serverbench reads {current} and older. "
+            f"{where}: schema_version is {shown(version)}; this serverbench reads {current} and older. "
             "Update this checkout (git pull), or read the run with the version that made it"
         )
     while version < current:

@@ -306,11 +306,48 @@ def check_memory_coverage(trial: Trial) -> Reason | None:
     )
 
 
+def check_impossible(trial: Trial) -> Reason | None:
+    """Figures that no runner can have noted; nothing may be ranked by them."""
+    wrk, rate, memory, cpu = trial.wrk, trial.rate, trial.memory, trial.cpu
+    proxy = trial.proxy_figures
+    counts: list[float | None] = []
+    if memory is not None:
+        counts += (
+            memory.pss_idle_bytes,
+            memory.pss_peak_bytes,
+            memory.rss_peak_bytes,
+            memory.cgroup_peak_bytes,
+            memory.swap_peak_bytes,
+            memory.samples,
+        )
+    if cpu is not None:
+        counts += (cpu.server_s, cpu.loadgen_s, cpu.busy_s, cpu.runner_s)
+        counts += (cpu.others or {}).values()
+    if proxy is not None:
+        counts += (proxy.cpu_s, proxy.pss_idle_bytes, proxy.pss_peak_bytes, proxy.rss_peak_bytes)
+    if rate is not None:
+        counts += (rate.achieved_rps, rate.requests, rate.answered, rate.late, rate.cpu_s)
+        counts += (rate.errors.connect, rate.errors.broken, rate.errors.timeout, rate.errors.status)
+    if any(count is not None and count < 0 for count in counts):
+        wrong = _("a count, a time or memory below zero")
+    elif wrk is not None and wrk.bytes < wrk.requests:
+        wrong = _("answers without a byte")
+    else:
+        return None
+    return Reason(
+        "impossible_figures",
+        "invalid",
+        _("The trial has {wrong}, which cannot be.").format(wrong=wrong),
+        _("Run serverbench verify: somebody changed trial.json, or the host's disk is failing."),
+    )
+
+
 BEFORE_LOAD: tuple[Callable[[Trial], Reason | None], ...] = (
     # A server that died of it is said to have run out of memory, which is why it died.
     check_out_of_memory,
     check_outcome,
     check_no_figures,
+    check_impossible,
     check_restarts,
 )
 """What explains bad figures of wrk, and so stands before them; the gravest first."""

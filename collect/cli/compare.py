@@ -9,6 +9,7 @@ from collect.changes import compare_runs
 from collect.cli.language import add_language
 from collect.cli.output import write
 from collect.cli.places import LATEST, find_run
+from collect.foreign import json_text
 from collect.model import dumps
 from collect.report.changes import (
     render_changes_markdown,
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         return 1
     render = {
         "terminal": render_changes_terminal,
-        "json": dumps,
+        "json": lambda changes: json_text(dumps(changes)),
         "markdown": render_changes_markdown,
     }[options.format]
     write(render(changes))

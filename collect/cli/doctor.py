@@ -11,13 +11,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from collect.cli.output import write
+from collect.cli.output import one_line, write
 from collect.cli.playbooks import add_aim, aim_of, run_quietly
 from collect.cli.terminal import print_to_text
 from collect.decode import decode
 from collect.doctor import Finding, Found, examine, worst
 from collect.errors import DataError
-from collect.report.text import clean, number, one_line
+from collect.report.text import number
 
 if TYPE_CHECKING:
     import argparse
@@ -77,8 +77,8 @@ def _table(findings: Sequence[Finding]) -> Table:
     table.add_column("what", no_wrap=True)
     table.add_column("found, and what to do", overflow="fold")
     for finding in findings:
-        said = Text(" ".join(clean(finding.said).split()))
+        said = Text(one_line(finding.said))
         if finding.remedy:
-            said.append(f"\n{' '.join(clean(finding.remedy).split())}", style="dim")
+            said.append(f"\n{one_line(finding.remedy)}", style="dim")
         table.add_row(Text(finding.level, style=_STYLES[finding.level]), Text(finding.name), said)
     return table

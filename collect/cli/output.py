@@ -11,6 +11,8 @@ from collect.report.text import clean
 if TYPE_CHECKING:
     from pathlib import Path
 
+_MAX_CHARS = 4_000
+"""Of one message: two screens. What a file holds may be as long as its writer likes."""
 # For a terminal or a log that cannot show them.
 _PLAIN_SIGNS = str.maketrans(
     {"≈": "~", "\N{EN DASH}": "-", "…": "...", "─": "-", "±": "+-", "“": '"', "”": '"'}
@@ -36,5 +38,6 @@ def write_file(path: Path, content: str) -> None:
 
 
 def one_line(message: str) -> str:
-    """Put a message on one line, without what a terminal might act on."""
-    return " ".join(clean(message).split())
+    """Put a message on one line, without what a terminal might act on, and cut what never ends."""
+    cut = message if len(message) <= _MAX_CHARS else f"{message[:_MAX_CHARS]} …"
+    return " ".join(clean(cut).split())

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from collect.cli.registry import Commands
 
+_MOST_LINES = 1_000
+
 
 def add(commands: Commands) -> None:
     """Add the command."""
@@ -32,8 +34,10 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run it and return the exit status."""
     found = verify_run(find_run(options.run_name))
-    lines = [*found.problems, *(f"Note: {note}" for note in found.notes)]
     count = len(found.problems)
+    lines = [*found.problems[:_MOST_LINES], *(f"Note: {note}" for note in found.notes)]
+    if count > _MOST_LINES:
+        lines.insert(_MOST_LINES, f"and {count - _MOST_LINES:,} more")
     end = "all as it was written" if not count else f"{count} problem{'s' if count > 1 else ''}"
     write("".join(f"{one_line(line)}\n" for line in [*lines, f"{found.run_id}: {end}"]))
     return 1 if count else 0

@@ -638,6 +638,14 @@ def test_json_holds_it_all(write, run):
     assert row["change"]["low"] < row["change"]["ratio"] < row["change"]["high"]
 
 
+def test_json_does_not_act_on_a_terminal(write, run):
+    kernel = "6.1\x9b31m\u202e"
+    a, b = write(RUN_A), write(RUN_B, facts={"kernel": kernel})
+    _, page, _ = run(a, b, "--allow-different", "--format", "json")
+    assert not {"\x9b", "\u202e"} & {*page}
+    assert json.loads(page)["differences"][0]["b"] == kernel
+
+
 def test_markdown_cannot_be_written_by_a_host(write, run):
     nasty = "<script>|x|](http://evil)\x1b[31m\n# Title"
     a, b = write(RUN_A), write(RUN_B, facts={"kernel": nasty})

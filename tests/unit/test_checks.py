@@ -111,6 +111,13 @@ CASES = [
         "fewer errors than none", with_errors(0, 0, 0, 0, -5),
         "invalid", ["impossible_figures", "error_status"],
     ),
+    ("less than no memory", with_memory(pss_peak_bytes=-1), "invalid", ["impossible_figures"]),
+    ("less than no time", with_cpu(server_s=-0.1), "invalid", ["impossible_figures"]),
+    (
+        "a hog hidden behind a debt", with_cpu(others={"hog": 28.0, "debt": -28.0}),
+        "invalid", ["impossible_figures"],
+    ),
+    ("answers of nothing", with_wrk(bytes=REQUESTS - 1), "invalid", ["impossible_figures"]),
     ("cut short", with_wrk(duration_s=10.0, requests=REQUESTS // 3), "suspect", ["duration_off"]),
     ("workers", with_service(workers_seen=1), "suspect", ["workers"]),
     ("workers unknown", with_service(workers_seen=None), "valid", []),

@@ -144,6 +144,7 @@ def test_the_clock(there, level, words):
         ("cpu  110 0 110 958 0 0 0 22 0 0", "warn", "11 %"),
         ("cpu  1 2", "warn", "not read"),
         ("nonsense", "warn", "not read"),
+        (f"cpu  {'9' * 400} 0 0 0 0 0 0 0", "warn", "not read"),
     ],
 )
 def test_steal(after, level, words):
@@ -207,6 +208,11 @@ def test_an_inventory_without_hosts_is_named(answers, capsys):
 def test_a_host_writes_nothing_to_the_terminal(answers, capsys):
     cli.main(answers(found(why_unreachable="\x1b[2Jgone")))
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_host_that_says_much_is_cut(answers, capsys):
+    cli.main(answers(found(SAID.replace("user=ubuntu", f"user={'x' * 300_000}"))))
+    assert len(capsys.readouterr().out) < 20_000
 
 
 def test_what_is_decoded_is_what_the_playbook_writes():

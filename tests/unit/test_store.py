@@ -128,6 +128,43 @@ def test_a_plan_made_again_is_the_same_plan(pack, files, plan, destination):
     assert everything(destination) == files
 
 
+def test_what_could_not_be_read_back_never_gets_in(pack, files, plan, destination):
+    unpack(pack(factory.host_files(plan, [])), destination)
+    planned = plan.trials[0]
+    for change, words in (
+        ({"host": "another"}, "host is 'another', but 'lab1' in plan.json"),
+        ({"position": 7}, "position is 7, but 1 in plan.json"),
+        ({"server": "daphne"}, "server is 'daphne', but"),
+        ({"proxy": "caddy"}, "proxy is 'caddy', but 'none' in plan.json"),
+        ({"trial_id": "b09-nobody"}, "not in plan.json"),
+    ):
+        stranger = factory.trial(planned, plan, **change)
+        assert_refused(pack(factory.host_files(plan, [stranger])), destination, words)
+    for name, content, words in (
+        ("decision.json", b"{", "decision.json: not JSON"),
+        ("decision.json", decision_of(replace(plan, run_id="z"), 1, "decided"), "run_id is 'z'"),
+        ("trials", b"", "member 'trials': unexpected place"),
+    ):
+        assert_refused(pack({**factory.host_files(plan, []), name: content}), destination, words)
+    assert unpack(pack(files), destination).kept == ()
+
+
+def test_a_broken_host_json_never_gets_in(pack, files, destination):
+    assert_refused(pack({**files, "host.json": b"{"}), destination, "host.json: not JSON")
+
+
+def test_another_run_than_was_asked_for_is_refused(pack, files, plan, destination, tmp_path):
+    archive = pack(files)
+    with pytest.raises(DataError, match="run_id is '20260131-0200'; accepted: 'mine', as it was"):
+        unpack(archive, destination, "mine")
+    assert not everything(destination)
+    unpack(archive, destination, plan.run_id)
+    other = factory.plan(blocks=1, run_id="other", host="lab2", variants=plan.variants)
+    beside = destination.with_name("lab2")
+    own = pack(factory.host_files(other, []), name="lab2.tar.gz")
+    assert_refused(own, beside, f"accepted: '{plan.run_id}', as of {destination}")
+
+
 def test_another_host_is_refused(pack, files, destination):
     unpack(pack(files), destination)
     assert_refused(pack({**files, "host.json": b"{}"}), destination, "host.json differs")
@@ -409,6 +446,20 @@ def planned(path, value):
         (("seed",), 10**30, "seed: got a number too large"),
         (("timing", "stop_timeout_s"), float("nan"), "stop_timeout_s: got nan; accepted: a finite"),
         (("trials", 0, "block"), 2, "trials[0].block: got 2; accepted: 1 to 1"),
+        (("variants", 1, "twin_of"), "nobody", "is a copy of 'nobody', which is not there"),
+        (
+            ("windows",),
+            [
+                {
+                    "starts_at": f"2026-01-31T0{hour}:00:00+00:00",
+                    "ends_at": f"2026-01-31T0{hour}:30:00+00:00",
+                    "first_block": 1,
+                    "last_block": 1,
+                }
+                for hour in (1, 2)
+            ],
+            "windows[1] has blocks of another window",
+        ),
         (
             ("windows",),
             [{"starts_at": "2026-01-31", "ends_at": "x", "first_block": 1, "last_block": 1}],

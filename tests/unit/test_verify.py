@@ -331,6 +331,16 @@ def test_a_folder_that_is_no_run(tmp_path):
         verify_run(tmp_path)
 
 
+def test_what_a_list_is_spammed_with_is_cut(run, plan, capsys):
+    sums = run / plan.host / SUMS
+    sums.write_text(f"{sums.read_text()}{'x' * 10_000_000}\n" + "spam\n" * 100_000)
+    assert cli.main(["verify", str(run)]) == 1
+    out = capsys.readouterr().out
+    assert len(out) < 200_000
+    assert "and 99,001 more\n" in out
+    assert out.splitlines()[-1] == f"{plan.run_id}: 100001 problems"
+
+
 def test_the_command(run, plan, capsys, monkeypatch):
     monkeypatch.chdir(run.parent.parent)
     assert cli.main(["verify", plan.run_id]) == 0

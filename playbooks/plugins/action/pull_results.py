@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
             here.parent.mkdir(parents=True, exist_ok=True)
             if why := self._fetch(archive, here, arguments["limit_bytes"]):
                 return result | {"failed": True, "msg": f"{host}: {archive} {why}"}
-            came = unpack(here, destination)
+            came = unpack(here, destination, arguments["run_id"])
         except (DataError, OSError) as error:
             return result | {"failed": True, "msg": f"{host}: {error}"}
         finally:
