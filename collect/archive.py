@@ -190,16 +190,7 @@ def _merge(archive: Path, incoming: Path, destination: Path, run_id: str | None)
     trials = incoming / TRIALS
     folders = sorted(trials.iterdir()) if trials.is_dir() else []
     for folder in folders:
-        where = f"{archive}: {TRIALS}/{folder.name}"
-        if not folder.is_dir():
-            raise DataError(f"{where}: accepted: a folder")
-        try:
-            verify_trial(folder, where)
-        except DataError as error:
-            raise DataError(
-                f"{error}; nothing of this archive is taken. bench.yml with this bench_run_id"
-                " measures that trial anew"
-            ) from None
+        _check_sums(folder, f"{archive}: {TRIALS}/{folder.name}")
     # What cannot be read would make the whole run unreadable, for good: what is here stays.
     came = load_host(incoming).plan.run_id
     for wanted, whose in _run_ids(destination, run_id):
@@ -227,6 +218,18 @@ def _merge(archive: Path, incoming: Path, destination: Path, run_id: str | None)
     for name in added:
         (trials / name).rename(destination / TRIALS / name)
     return Unpacked(tuple(added), tuple(kept))
+
+
+def _check_sums(folder: Path, where: str) -> None:
+    if not folder.is_dir():
+        raise DataError(f"{where}: accepted: a folder")
+    try:
+        verify_trial(folder, where)
+    except DataError as error:
+        raise DataError(
+            f"{error}; nothing of this archive is taken. bench.yml with this bench_run_id measures "
+            "that trial anew"
+        ) from None
 
 
 def _run_ids(destination: Path, run_id: str | None) -> Iterator[tuple[str, str]]:

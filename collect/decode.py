@@ -116,7 +116,7 @@ def _dict_reader(inner: _Reader) -> _Reader:
     def read(data: object) -> object:
         if not isinstance(data, dict):
             raise _WrongError(f"got {_name(data)}; accepted: a mapping")
-        return {str(key): _read_at(inner, item, f".{str(key)[:_MAX_NAMED]}") for key, item in data.items()}
+        return {str(key): _read_at(inner, item, f".{key}") for key, item in data.items()}
 
     return read
 
@@ -125,7 +125,7 @@ def _read_at(reader: _Reader, data: object, place: str) -> object:
     try:
         return reader(data)
     except _WrongError as wrong:
-        raise _WrongError(wrong.said, place + wrong.place) from None
+        raise _WrongError(wrong.said, place[:_MAX_NAMED] + wrong.place) from None
 
 
 def _dataclass_reader(kind: Any) -> _Reader:  # noqa: ANN401 - see _reader

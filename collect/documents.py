@@ -7,7 +7,9 @@ nothing is built.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import yaml
@@ -22,11 +24,22 @@ MAX_BYTES = 4 * 2**20
 MAX_VALUES = 200_000
 _SUFFIXES = (".yml", ".yaml")
 _VAULT = "$ANSIBLE_VAULT;"
+_OWN_TAGS = ("!vault", "!vault-encrypted", "!unsafe")
+_TAGS = (
+    "bool", "float", "int", "map", "null", "omap", "pairs", "seq", "set", "str", "timestamp",
+)  # fmt: skip
+_TAG = "tag:yaml.org,2002:"
+_LONG_NUMBER = re.compile(r"[-+]?[0-9][0-9_]{300,}")
+_NOTHING = ("", "null", "~")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def check_document(path: Path) -> None:
     """Raise `DataError` for a file of variables that is broken, explodes, or is no text."""
+    if path.exists() and not path.is_file():
+        # Whoever opens a named pipe waits for somebody to write.
+        raise DataError(f"{path}: is no regular file; accepted: one")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -69,6 +82,8 @@ def _walk(text: str, path: Path) -> None:
     anchors: dict[str, int] = {}
     open_ = [_Open()]
     for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.NodeEvent):
+            _check_node(event, open_[-1], path, is_top=len(open_) == 1)
         if isinstance(event, yaml.CollectionStartEvent):
             _note_child(open_[-1], None, event, path)
             is_mapping = isinstance(event, yaml.MappingStartEvent)
@@ -96,6 +111,38 @@ def _walk(text: str, path: Path) -> None:
                 f"{path}: comes to more than {MAX_VALUES:,} values once its aliases (*name) are "
                 "filled in; accepted: fewer"
             )
+
+
+def _check_node(event: yaml.NodeEvent, parent: _Open, path: Path, *, is_top: bool) -> None:
+    """Refuse what Ansible cannot build of a value; its message would name neither file nor line."""
+    tag = getattr(event, "tag", None)
+    said = accepted = ""
+    if isinstance(event, yaml.CollectionStartEvent):
+        if parent.keys is not None and parent.children % 2 == 0:
+            said, accepted = "got a list or a mapping for a name", "text before the colon"
+    elif isinstance(event, yaml.ScalarEvent) and event.implicit[0] and not event.style:
+        value = event.value
+        if _LONG_NUMBER.fullmatch(value):
+            said, accepted = "got a number of hundreds of digits", "a smaller one"
+        elif _DATE.fullmatch(value) and not _is_date(value):
+            said, accepted = f"got {shown(value)}, a date that is none", "one, or text in quotes"
+    if tag and tag != "!" and tag not in _OWN_TAGS and tag.removeprefix(_TAG) not in _TAGS:
+        said = f"got the tag {shown(tag)}"
+        accepted = f"{', '.join(_OWN_TAGS)}; text that begins with ! in quotes"
+    is_nothing = isinstance(event, yaml.ScalarEvent) and event.value in _NOTHING
+    if is_top and not isinstance(event, yaml.MappingStartEvent) and not is_nothing:
+        said, accepted = "got a list or a text", "name: value"
+    if said:
+        line = f"line {event.start_mark.line + 1}: " if event.start_mark else ""
+        raise DataError(f"{path}: {line}{said}; accepted: {accepted}")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date(*map(int, text.split("-")))
+    except ValueError:
+        return False
+    return True
 
 
 def _note_child(parent: _Open, key: str | None, event: yaml.Event, path: Path) -> None:

@@ -16,7 +16,7 @@ from collect.decode import decode
 from collect.errors import DataError, shown
 from collect.model import Endpoint, Load, Stopping, Timing
 from collect.patterns import check_expression
-from collect.variants import ENVIRONMENT_NAME, is_systemd_text, plain
+from collect.variants import ENVIRONMENT_NAME, is_systemd_text, is_unset, plain
 
 ENDPOINTS = "app_endpoints"
 LOAD = "bench_load"
@@ -62,7 +62,7 @@ def select_endpoints(endpoints: object, names: object) -> list[Any]:
     known = plain(endpoints, ENDPOINTS)
     if not isinstance(known, list) or not all(isinstance(item, dict) for item in known):
         raise DataError(f"{ENDPOINTS}: got {type(known).__name__}; accepted: a list of mappings")
-    if not names:
+    if is_unset(names):
         return known
     wanted = decode(tuple[str, ...], plain(names, "bench_endpoints"), "bench_endpoints")
     by_name = {str(item.get("name")): item for item in known}
@@ -160,8 +160,8 @@ def _check_expectation(endpoint: Endpoint, where: str) -> None:
         check_expression(expect.regex, f"{where}.regex")
 
 
-def check_load(data: Load | Mapping[str, Any]) -> Load:
-    """Return the load; `DataError` where wrk would refuse it."""
+def check_load(data: Load | Mapping[str, Any] | None) -> Load:
+    """Return the load, defaults filled in; `DataError` where wrk would refuse it."""
     load = data if isinstance(data, Load) else decode(Load, _with_numbers(data), LOAD)
     _check_whole_seconds(load.duration_s, f"{LOAD}.duration_s", 1, _MAX_LOAD_S)
     _check_whole_seconds(load.warmup_s, f"{LOAD}.warmup_s", 0, _MAX_LOAD_S)
@@ -178,7 +178,7 @@ def check_load(data: Load | Mapping[str, Any]) -> Load:
 
 def check_timing(data: Timing | Mapping[str, Any] | None) -> Timing:
     """Return the timing, defaults filled in; `DataError` for what is not above 0 seconds."""
-    timing = data if isinstance(data, Timing) else decode(Timing, _with_numbers(data or {}), TIMING)
+    timing = data if isinstance(data, Timing) else decode(Timing, _with_numbers(data), TIMING)
     for name in Timing.__slots__:
         value = getattr(timing, name)
         if not 0 < value <= _MAX_WAIT_S:
@@ -203,7 +203,7 @@ def _check_whole_seconds(value: float, where: str, minimum: int, maximum: int) -
 
 def _with_numbers(data: object) -> object:
     """Read numbers that came as text: `-e` makes every value a string."""
-    value = plain(data)
+    value = {} if is_unset(data) else plain(data)
     if not isinstance(value, dict):
         return value
     return {key: _number(item) if isinstance(item, str) else item for key, item in value.items()}

@@ -37,13 +37,22 @@ def kit_variables(root: Path) -> frozenset[str]:
     return frozenset(names)
 
 
+def own_values(root: Path) -> dict[str, object]:
+    """Return what the playbooks' group_vars say of each variable, as it is written there."""
+    found: dict[str, object] = {}
+    for path in root.glob("playbooks/group_vars/all/*.yml"):
+        found |= yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - see above
+    return found
+
+
 def check_names(names: Iterable[str], known: frozenset[str]) -> None:
     """Raise `DataError` for the first name that means nothing to the kit and was meant to.
 
     Names like that of a variable of the kit, or with the prefix that is its own. Whoever misspells
     one would otherwise measure something else than they think.
     """
-    for name in sorted(set(names) - known):
+    # Ansible takes 1 for the name of a variable as well.
+    for name in sorted(map(str, set(names) - known)):
         if name.startswith(("_", "ansible_")):
             continue
         alike = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)

@@ -91,7 +91,7 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
     host: str,
     variants: Sequence[Variant],
     endpoints: object,
-    load: Load | Mapping[str, Any],
+    load: Load | Mapping[str, Any] | None,
     blocks: int | str | Mapping[str, Any],
     seed: int | str,
     order: str,
@@ -114,7 +114,8 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
         host: name of the host and of its folder; part of the seed, so hosts get their own order.
         variants: what `expand_variants` returned.
         endpoints: list of `{name, path, method, headers, body, expect}`.
-        load: `{threads, connections, duration_s, warmup_s, timeout_s}`, whole seconds.
+        load: `{threads, connections, duration_s, warmup_s, timeout_s}`, whole seconds; null takes
+            the defaults.
         blocks: how often every variant x endpoint is measured: a number, or `{min, max}`.
         seed: any whole number.
         order: `interleaved` or `sequential`.
@@ -214,7 +215,7 @@ def plan_from_variables(
         host=host,
         variants=variants,
         endpoints=endpoints,
-        load=data.get("bench_load") or {},
+        load=data.get("bench_load"),
         blocks=data.get("bench_blocks", 5),
         seed=data.get("bench_seed", 1),
         order=data.get("bench_order", "interleaved"),

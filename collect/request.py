@@ -21,6 +21,7 @@ from collect.variants import (
     SOCKET_LABEL,
     check_variant,
     expand_variants,
+    is_unset,
     plain,
 )
 
@@ -78,7 +79,8 @@ def requested_variant(variables: Mapping[str, Any], cores: int) -> Variant | Non
     profile = _one_of("profile", given["profile"] or first, profiles)
     entry: dict[str, Any] = {"server": server, "interface": interface, "proxy": proxy}
     if given["label"]:
-        lines = plain(variables.get(MATRIX)) or profiles[profile].get("matrix") or []
+        own = variables.get(MATRIX)
+        lines = plain(profiles[profile].get("matrix") if is_unset(own) else own, MATRIX) or []
         entry |= _labelled(given["label"], server, interface, lines)
     port = variables.get("proxy_port", PROXY_PORT)
     (variant,) = expand_variants([entry], catalogue, profiles, [profile], cores, port)

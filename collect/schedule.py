@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from collect.decode import decode
-from collect.errors import DataError
+from collect.errors import DataError, shown
 from collect.inputs import MAX_BLOCKS, check_whole
 from collect.model import Window
 from collect.plan import estimate_disk_bytes, estimate_s, plan_from_variables
@@ -157,7 +157,7 @@ def _check_times(given: object) -> list[time]:
     for index, text in enumerate(decode(tuple[str, ...], known, TIMES)):
         match = _TIME.fullmatch(text.strip())
         if match is None:
-            raise DataError(f"{TIMES}[{index}]: got {text!r}; accepted: {accepted}")
+            raise DataError(f"{TIMES}[{index}]: got {shown(text)}; accepted: {accepted}")
         moment = time(int(match[1]), int(match[2]))
         if moment in found:
             raise DataError(f"{TIMES}[{index}]: got {text!r} twice; accepted: each time once")

@@ -36,8 +36,8 @@ def upgrade(data: dict[str, Any], kind: Kind, current: int, where: str) -> dict[
         )
     if version > current:
         raise DataError(
-            f"{where}: schema_version is {shown(version)}; this serverbench reads {current} and older. "
-            "Update this checkout (git pull), or read the run with the version that made it"
+            f"{where}: schema_version is {shown(version)}; this serverbench reads {current} and "
+            "older. Update this checkout (git pull), or read the run with the version that made it"
         )
     while version < current:
         step = _STEPS.get((version, kind))

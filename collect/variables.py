@@ -25,6 +25,7 @@ FOLDER = re.compile(r"[A-Za-z0-9._@+=,:/-]{0,500}")
 IN_SOURCE = "a folder inside app_source, such as src, without spaces or quotes; empty for itself"
 _OF_REPORTS = ("report.", "report-")
 _MAY_BE_NULL = ("proxy_keepalive_s", "runner_memory_limit_bytes")
+_SWITCH = ("true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n")
 _MAX_ITEMS = 500
 _MAX_PATH = 1000
 # Neither spaces nor anything that means something to a shell, to systemd, nginx or Caddy.
@@ -101,6 +102,9 @@ def _one_of(*values: str) -> Rule:
 
 def _whole(minimum: int, maximum: int) -> Rule:
     def accepts(value: object) -> bool:
+        # Templates write a number that `-e` made a text as it stands.
+        if isinstance(value, str) and value != value.strip():
+            return False
         try:
             check_whole(value, "", minimum, maximum)
         except DataError:
@@ -108,6 +112,11 @@ def _whole(minimum: int, maximum: int) -> Rule:
         return True
 
     return Rule(f"a whole number from {minimum} to {maximum}", accepts)
+
+
+def _is_switch(value: object) -> bool:
+    # As the filter `bool` of Ansible has it, which takes every other word for no.
+    return isinstance(value, bool) or str(value).lower() in _SWITCH
 
 
 def _is_address(value: object) -> bool:
@@ -167,6 +176,7 @@ _USER = _text(_NAME_OF_USER, "a user's name of a-z, 0-9, hyphen and underscore")
 _DATABASE = _text(_IDENTIFIER, "a name of a-z, 0-9 and underscore")
 _PACKAGES = _list_of(_text(_PACKAGE, "the name of a package, with =version if need be"))
 _IP = Rule("an IP address, such as 127.0.0.1, 0.0.0.0 or ::1", _is_address)
+_YES_OR_NO = Rule("true or false", _is_switch)
 _SECONDS = _whole(1, 3600)
 _PORT = _whole(1, 65535)
 _PROXIES = _one_of("none", "caddy", "nginx")
@@ -217,6 +227,7 @@ RULES: dict[str, Rule] = {
     "service_ready_timeout_s": _SECONDS,
     "service_stop_timeout_s": _SECONDS,
     "service_candidate_port": _PORT,
+    "deploy_everything": _YES_OR_NO,
     "proxy": _PROXIES,
     "proxy_kind": _PROXIES,
     "proxy_variant": _FOLDER_NAME,
@@ -226,6 +237,7 @@ RULES: dict[str, Rule] = {
     "proxy_upstream": _text(_BIND, "address:port or unix:/run/folder/name"),
     "proxy_keepalive_s": _whole(0, 3600),
     "proxy_workers": _whole(1, 1024),
+    "proxy_access_log": _YES_OR_NO,
     "proxy_max_body_bytes": _whole(1, 2**40),
     "proxy_read_timeout_s": _SECONDS,
     "proxy_static_url": _text(_STATIC_URL, "a path such as /static/, with a slash at both ends"),

@@ -231,7 +231,8 @@ def expand_variants(
         raise DataError(
             f"cores: got {shown(cores)}; accepted: a whole number from 1 to {MAX_CORES}"
         )
-    own = decode(tuple[MatrixEntry, ...], plain(matrix or [], MATRIX), MATRIX)
+    lines = [] if is_unset(matrix) else plain(matrix, MATRIX)
+    own = decode(tuple[MatrixEntry, ...], lines, MATRIX)
     if not is_labelled_here:
         _check_entries(own, MATRIX, known)
     seen: dict[str, str] = {}
@@ -256,6 +257,11 @@ def expand_variants(
             seen[variant.id] = place
             variants.append(variant if variant.proxy_unit is None else replace(variant, port=port))
     return tuple(variants)
+
+
+def is_unset(value: object) -> bool:
+    """Tell whether a variable is null or empty and so leaves the default; `false` and 0 do not."""
+    return value is None or (isinstance(value, (str, Sequence, Mapping)) and not value)
 
 
 def plain(value: object, where: str = "a variable") -> Any:  # noqa: ANN401 - JSON is any of six types

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,9 @@ if TYPE_CHECKING:
 
 GREATEST_GAP = 0.4
 """Above it the second group of servers would reach the first."""
+_LONGEST_S = 10**9
+_MOST_SWITCHES = 100
+"""In one trial: with more of them nothing is left of the throttle but its mean."""
 _MOST_BLOCKS = 999
 
 
@@ -50,8 +52,12 @@ def check_setup(setup: Setup) -> None:
         ("--seed", setup.seed >= 0, "a whole number from 0"),
         ("--noise", 0 <= setup.noise <= 1, "0 to 1"),
         ("--throttle", 0 < setup.throttle <= 1, "above 0, up to 1"),
-        ("--dwell-s", 0 < setup.dwell_s < math.inf, "seconds above 0"),
-        ("--trial-s", 0 < setup.trial_s < math.inf, "seconds above 0"),
+        ("--trial-s", 1 <= setup.trial_s <= _LONGEST_S, f"1 to {_LONGEST_S} seconds"),
+        (
+            "--dwell-s",
+            setup.trial_s / _MOST_SWITCHES <= setup.dwell_s <= _LONGEST_S,
+            f"seconds, from a hundredth of --trial-s to {_LONGEST_S}",
+        ),
         ("--gap", 0 < setup.gap <= GREATEST_GAP, f"above 0, up to {GREATEST_GAP}"),
         ("--drift", abs(setup.drift) <= 1, "-1 to 1"),
     ):

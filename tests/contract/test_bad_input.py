@@ -363,6 +363,14 @@ WRONG = {
     "days-many": (
         {"schedule_times": ["04:00"], "schedule_days": 60, "schedule_blocks": 50}, "schedule_days:"
     ),
+    "endpoints-false": ({"bench_endpoints": False}, "bench_endpoints: got bool; accepted: a list"),
+    "load-false": ({"bench_load": False}, "bench_load: got bool; accepted: a mapping"),
+    "timing-zero": ({"bench_timing": 0}, "bench_timing: got int; accepted: a mapping"),
+    "matrix-zero": ({"bench_matrix": 0}, "bench_matrix: got int; accepted: a list"),
+    "switch-perhaps": ({"deploy_everything": "perhaps"}, "deploy_everything: got 'perhaps'; acc"),
+    "number-in-blanks": (
+        {"proxy_read_timeout_s": " 5\n"}, "proxy_read_timeout_s: got ' 5\\n'; accepted: a whole"
+    ),
     # -- the proxy --
     "proxy-port": ({"proxy_port": 0}, "proxy_port: got 0; accepted: a whole number from 1 to 6553"),
     "proxy-port-text": ({"proxy_port": "http"}, "proxy_port: got 'http'; accepted: a whole number"),
@@ -716,7 +724,41 @@ def nowhere(folder):
     return "group_vars/bench.yml: cannot be read: No such file or directory"
 
 
-@pytest.mark.parametrize("spoil", [latin, latin_variables, broken, bomb, twice, nobody, nowhere])
+def pipe(folder):
+    (folder / "group_vars").mkdir()
+    os.mkfifo(folder / "group_vars/bench.yml")
+    return "group_vars/bench.yml: is no regular file; accepted: one"
+
+
+def with_variable(text, words):
+    """Return what puts a line of variables into an inventory."""
+
+    def spoil(folder):
+        (folder / "group_vars").mkdir()
+        (folder / "group_vars/bench.yml").write_text(f"bench_blocks: 3\n{text}\n")
+        return f"group_vars/bench.yml: line 2: {words}; accepted: "
+
+    return spoil
+
+
+def listed(folder):
+    (folder / "host_vars").mkdir()
+    (folder / "host_vars/web1.yml").write_text("---\n- bench_blocks: 3\n")
+    return "host_vars/web1.yml: line 2: got a list or a text; accepted: name: value"
+
+
+UNBUILT = [
+    listed,
+    with_variable(f"bench_seed: {'9' * 5000}", "got a number of hundreds of digits"),
+    with_variable("app_ref: 2026-02-31", "got '2026-02-31', a date that is none"),
+    with_variable("app_ref: !python/name:os.system x", "got the tag '!python/name:os.system'"),
+    with_variable("? [a, b]\n: 1", "got a list or a mapping for a name"),
+]
+
+
+@pytest.mark.parametrize(
+    "spoil", [latin, latin_variables, broken, bomb, twice, nobody, nowhere, pipe, *UNBUILT]
+)
 def test_an_inventory_that_is_no_inventory_is_one_line(spoil, tripwire, inventory):
     log, environment = tripwire
     words = spoil(inventory)
@@ -740,6 +782,24 @@ def test_what_would_set_no_variable_is_refused(given, tripwire, inventory):
     status, said = execute([program, "plan", "-i", inventory, "-e", given], environment)
     assert status != 0
     assert f"-e: got '{given}'; accepted: name=value" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"service_ready_timeout_s": "{{ nope }}"}, "service_ready_timeout_s: cannot be read: 'no"),
+        ({"bench_seed": "{{ nope }}"}, "bench_seed: cannot be read: 'nope' is undefined"),
+        ({"app_environment": {"A": "{{ nope.x }}"}}, "app_environment: cannot be read: 'nope' is"),
+        ({"app_root_dir": "{{ bench_load.x }}"}, "app_root_dir: cannot be read: object of type"),
+        ({"bench_blocks": "{{ 3 +"}, "bench_blocks: cannot be read: Syntax error in template"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_by_its_name(given, words, tripwire, inventory):
+    log, environment = tripwire
+    status, (line_,), _ = playbook("bench.yml", inventory, environment, "-e", json.dumps(given))
+    assert status != 0
+    assert f"web1: {words}" in line_
+    assert not log.exists(), log.read_text()
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "doctor"])

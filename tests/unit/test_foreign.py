@@ -128,9 +128,10 @@ def test_no_cell_of_csv_is_a_formula(report):
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", " =", "\t@", "\r+"])
 def test_a_text_that_begins_as_a_formula_is_quoted(start, tmp_path):
     run = rich_run.write(tmp_path, hosts=1, blocks=1)
-    for path in run.rglob("trial.json"):
+    for path in (*run.rglob("trial.json"), *run.rglob("plan.json")):
         data = json.loads(path.read_text())
-        data["profile"] = f"{start}1+1"
+        for named in data.get("variants", [data]):
+            named["profile"] = f"{start}1+1"
         path.write_text(json.dumps(data))
     rows = list(csv.DictReader(io.StringIO(render_csv(build_report(load_run(run))))))
     assert {row["profile"][0] for row in rows} <= {"'", "�"}

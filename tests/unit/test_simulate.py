@@ -113,6 +113,8 @@ def test_synthetic_trials_pass_every_check():
         ({"gap": 0.9}, "--gap"),
         ({"noise": float("nan")}, "--noise"),
         ({"dwell_s": 0.0}, "--dwell-s"),
+        ({"dwell_s": 1e-300}, "--dwell-s"),
+        ({"trial_s": 1e308}, "--trial-s"),
         ({"seed": -1}, "--seed"),
     ],
 )

@@ -153,7 +153,7 @@ def test_a_broken_host_json_never_gets_in(pack, files, destination):
     assert_refused(pack({**files, "host.json": b"{"}), destination, "host.json: not JSON")
 
 
-def test_another_run_than_was_asked_for_is_refused(pack, files, plan, destination, tmp_path):
+def test_another_run_than_was_asked_for_is_refused(pack, files, plan, destination):
     archive = pack(files)
     with pytest.raises(DataError, match="run_id is '20260131-0200'; accepted: 'mine', as it was"):
         unpack(archive, destination, "mine")

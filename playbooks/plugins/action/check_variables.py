@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from collect.errors import DataError, shown
-from collect.kit_variables import check_names, kit_variables
+from collect.kit_variables import check_names, kit_variables, own_values
 from collect.variables import ENVIRONMENTS, RULES, check_variables
 
 ROOT = Path(__file__).resolve().parents[3]
+_UNDEFINED = re.compile(r"'(\w+)' is undefined")
+_KNOWN_LATER = frozenset({"preflight_host", "server_item"})
+"""What the playbooks set on their way."""
+_CHECKED = frozenset({*RULES, *ENVIRONMENTS})
 
 
 class _UnknownHereError(Exception):
@@ -37,24 +42,33 @@ class ActionModule(ActionBase):
             accepted = "name=value without spaces around the =, JSON, or @file"
             return result | {"failed": True, "msg": f"-e: got {got}; accepted: {accepted}"}
         try:
-            check_names(known, kit_variables(ROOT))
-            for name in (*RULES, *ENVIRONMENTS):
-                if name in known:
+            declared = kit_variables(ROOT)
+            check_names(known, declared)
+            own = own_values(ROOT)
+            # What somebody wrote comes before what the kit derives from it.
+            given = {n: known[n] for n in sorted(declared | _CHECKED) if n in known}
+            for name in sorted(given, key=lambda name: given[name] == own.get(name)):
+                if name in _CHECKED or given[name] != own.get(name):
                     with contextlib.suppress(_UnknownHereError):
-                        values[name] = self._value(known[name], name)
+                        values[name] = self._value(given[name], name, declared, own)
             check_variables(values)
         except DataError as error:
             return result | {"failed": True, "msg": f"{known['inventory_hostname']}: {error}"}
         return result
 
-    def _value(self, given: Any, name: str) -> Any:  # noqa: ANN401 - whatever the inventory holds
+    def _value(
+        self,
+        given: Any,  # noqa: ANN401 - whatever the inventory holds
+        name: str,
+        declared: frozenset[str],
+        own: dict[str, object],
+    ) -> Any:  # noqa: ANN401 - the same
         try:
             return self._templar.template(given)
-        except AnsibleUndefinedVariable:
-            # Derived from what is known at its place alone, as server_bind is.
-            raise _UnknownHereError from None
         except AnsibleError as error:
-            if "The filter plugin 'serverbench_" in str(error):
-                # It names a variable this one is derived from: told where the plan is made of it.
+            missing = _UNDEFINED.search(str(error))
+            if given == own.get(name) or (missing and missing[1] in declared | _KNOWN_LATER):
+                # Derived from what is known at its place alone, as server_protocol is, or from a
+                # variable that is named where the plan is made of it.
                 raise _UnknownHereError from None
             raise DataError(f"{name}: cannot be read: {error}") from None

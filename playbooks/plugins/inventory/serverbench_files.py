@@ -39,9 +39,10 @@ class InventoryModule(BaseInventoryPlugin):
             for file in (source, *sorted(beside)):
                 # An executable file is a script, whose output Ansible reads.
                 is_script = file == source and source.stat().st_mode & 0o111
-                # Ansible passes over a link to nowhere, and over all that it was meant to set.
-                is_lost = file.is_symlink() and not file.exists()
-                if (file.is_file() or is_lost) and file.suffix in _SUFFIXES and not is_script:
+                # Ansible passes over a link to nowhere, and over all that it was meant to set; at a
+                # named pipe it waits. What -i names may be one: the shell makes it of <(...).
+                is_looked_at = file.is_file() or (file != source and not file.is_dir())
+                if is_looked_at and file.suffix in _SUFFIXES and not is_script:
                     check_document(file)
         except DataError as error:
             Display().error(str(error), wrap_text=False)
