@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from collect.cli.places import project_root
+from collect.documents import check_document
 from collect.errors import DataError, ServerbenchError
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 _FAILED = re.compile(r"^FAILED (?P<host>\S+), (?P<task>[^:]*): (?P<why>.*)$", re.MULTILINE)
 # As Ansible prints what stops it before the first task.
 _ERROR = re.compile(r"^(?:\[ERROR\]|ERROR!): ?(.*)$|^ERROR! (.*)$", re.MULTILINE)
+_UNREAD = re.compile(r"Completely failed to parse inventory source (?P<path>.*)")
+_WHY = re.compile(
+    r"\[WARNING\]: Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<why>.*?)\n\nFailed",
+    re.DOTALL,
+)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -91,6 +97,9 @@ def aim_of(options: argparse.Namespace) -> Aim:
     for name in filter(None, [*files, options.vault_password_file]):
         if not Path(name).expanduser().is_file():
             raise DataError(f"{name}: no such file")
+    for name in files:
+        # Ansible would put the blame on the inventory.
+        check_document(Path(name).expanduser())
     for value in options.extra_vars:
         _check_json(value)
     return Aim(
@@ -159,7 +168,15 @@ def reason_of(stdout: str, stderr: str, status: int, playbook: str) -> str:
     if whys:
         return "; ".join(whys)
     if found := _ERROR.search(f"{stderr}\n{stdout}"):
-        return next(words for words in found.groups() if words is not None)
+        words = next(group for group in found.groups() if group is not None)
+        if unread := _UNREAD.fullmatch(words):
+            # Each plugin says why it cannot read it; the one that the name promises is meant.
+            is_yaml = unread["path"].endswith((".yml", ".yaml"))
+            whys = {one["plugin"]: " ".join(one["why"].split()) for one in _WHY.finditer(stderr)}
+            why = str(whys.get("yaml" if is_yaml else "ini", "no plugin reads it"))
+            why = why.removeprefix("Failed to parse inventory: ")
+            return f"{unread['path']}: {why}; accepted: an inventory, such as inventory/lab"
+        return words
     last = (stderr.strip() or stdout.strip() or "it said nothing").splitlines()[-1]
     return f"{playbook}: ansible-playbook ended with status {status}: {last}"
 

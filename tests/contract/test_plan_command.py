@@ -90,6 +90,30 @@ def test_plan_names_an_inventory_that_is_not_there_or_has_no_host(run, tmp_path)
     assert "has no host in its group bench" in run("-i", str(tmp_path))[2]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("hosts.yml", "bench: {hosts: {web1: 5}}", "Invalid data from file, expected dictionary"),
+        ("hosts", "[bench\nweb1\n", "not enough values to unpack"),
+    ],
+)
+def test_plan_says_why_no_plugin_reads_an_inventory(run, tmp_path, name, content, words):
+    path = tmp_path / name
+    path.write_text(content)
+    status, _, err = run("-i", str(path))
+    assert status == 1
+    assert err.startswith(f"serverbench: {path}: {words}")
+    assert "accepted: an inventory" in err
+
+
+def test_plan_blames_a_broken_file_of_variables_and_not_the_inventory(run, inventory, tmp_path):
+    broken = tmp_path / "mine.yml"
+    broken.write_text("bench_blocks: [3\n")
+    status, _, err = run("-i", inventory, "-e", f"@{broken}")
+    assert status == 1
+    assert err.startswith(f"serverbench: {broken}: line 2, column 1: did not find expected")
+
+
 def test_plan_wants_an_inventory_or_a_file_and_not_both(run, inventory, capsys):
     for arguments in ([], ["-i", inventory, "variables.json"]):
         with pytest.raises(SystemExit) as caught:
