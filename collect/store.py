@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import chain, islice
 from operator import attrgetter
@@ -517,8 +517,11 @@ def _check_belongs(
         for name, own in zip(_NAMES_FROM_PLAN, wanted, strict=True):
             if (got := getattr(trial, name)) != own:
                 raise DataError(f"{where}: {name} is {shown(got)}, but {shown(own)} in {PLAN}")
-    # A leg has a duration of its own.
-    if planned.leg == "capacity" and trial.load != plan.load:
+    load = trial.load
+    if planned.leg != "capacity":
+        # A leg has times of its own.
+        load = replace(load, duration_s=plan.load.duration_s, warmup_s=plan.load.warmup_s)
+    if load != plan.load:
         raise DataError(f"{where}: load is {trial.load}, but {plan.load} in {PLAN}")
 
 

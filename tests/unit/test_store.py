@@ -13,7 +13,7 @@ import pytest
 from collect import archive as archive_module
 from collect.archive import unpack
 from collect.errors import DataError
-from collect.model import Decision, dumps
+from collect.model import Decision, Rates, dumps
 from collect.report import build_report
 from collect.store import load_run, verify_trial
 
@@ -373,6 +373,16 @@ def test_a_trial_under_another_load_is_not_of_its_plan(tmp_path, plan):
     run = factory.write_host(tmp_path, plan, [other, *others])
     with pytest.raises(DataError, match=r"trial\.json: load is .*connections=1,.*in plan\.json"):
         load_run(run)
+
+
+def test_a_leg_over_other_connections_is_not_of_its_plan(tmp_path):
+    plan = factory.plan(blocks=1, rates=Rates(of_capacity=(0.5,)))
+    trials = factory.healthy_trials(plan)
+    index = next(i for i, one in enumerate(trials) if one.leg == "share")
+    load_run(factory.write_host(tmp_path / "a", plan, trials))
+    trials[index] = replace(trials[index], load=replace(trials[index].load, connections=1))
+    with pytest.raises(DataError, match=r"load is .*connections=1,"):
+        load_run(factory.write_host(tmp_path / "b", plan, trials))
 
 
 def decision_of(plan, blocks, reason):
