@@ -79,6 +79,18 @@ def test_it_looks_more_often_once_all_trials_are_done(follow, monkeypatch):
     assert slept == [usual, ending, usual]
 
 
+def test_a_host_that_answers_slowly_is_asked_less_often(follow, monkeypatch):
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    # Asked and answered, after the first moment: looks of 1 s, 20 s and none.
+    clock = iter([0.0, 0.0, 1.0, 10.0, 30.0, 50.0, 50.0, 60.0, 60.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    early = json.dumps(json.loads(progress()) | {"done": 1})
+    follow(*[f"active\n\n{early}"] * 3, f"inactive\n\n{progress('done')}")
+    usual, _ = follow.intervals
+    assert slept == [10.0, 15.0, usual]
+
+
 def test_a_lost_connection_is_told_at_once_and_opened_again(follow):
     lost = AnsibleConnectionFailure(
         "Failed to connect to the host via ssh: mux_client: Broken pipe\r\nssh: timed out"
@@ -100,7 +112,7 @@ def test_a_lost_connection_is_told_at_once_and_opened_again(follow):
 
 
 def test_a_host_that_stays_away_is_given_up_after_a_while(follow, monkeypatch):
-    clock = iter([0.0, 601.0])
+    clock = iter([0.0, 0.0, 601.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     result, _, _ = follow(AnsibleConnectionFailure("timed out"))
     assert result["failed"]

@@ -28,6 +28,11 @@ from collect.foreign import one_line
 from collect.model import Progress
 
 INTERVAL_S = 2.0
+LONGEST_INTERVAL_S = 15.0
+_REST = 10
+"""How many times as long as a look took there is none: what takes seconds takes them from the host.
+On an emulated one, looks every two seconds took a quarter of the processor, and spoilt each trial.
+"""
 ENDING_INTERVAL_S = 0.5
 """Once all trials are done: no load is disturbed then, and the end is a second away."""
 # A slow VM whose network is away for a while still works on; after this long somebody should know.
@@ -66,9 +71,11 @@ class ActionModule(ActionBase):
         shown: tuple[int, str] | None = None
         last_answer, told = time.monotonic(), ""
         while True:
+            asked, took_s = time.monotonic(), 0.0
             try:
                 progress, is_active = self._look(unit, arguments["progress_file"])
                 last_answer, told = time.monotonic(), ""
+                took_s = last_answer - asked
             except (AnsibleConnectionFailure, DataError) as error:
                 if time.monotonic() - last_answer > GIVE_UP_AFTER_S:
                     return result | {
@@ -98,7 +105,8 @@ class ActionModule(ActionBase):
                     "stdout": self._last_words(unit),
                 }
             is_ending = progress is not None and progress.total and progress.done >= progress.total
-            time.sleep(ENDING_INTERVAL_S if is_ending else INTERVAL_S)
+            rest_s = min(max(INTERVAL_S, took_s * _REST), LONGEST_INTERVAL_S)
+            time.sleep(ENDING_INTERVAL_S if is_ending else rest_s)
 
     def _look(self, unit: str, progress_file: str) -> tuple[Progress | None, bool]:
         # is-active first: a runner that ends between the two has then written its last progress.
