@@ -6,6 +6,7 @@ archive that is cut off or was tampered with changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import gzip
 import re
@@ -236,9 +237,11 @@ def _run_ids(destination: Path, run_id: str | None) -> Iterator[tuple[str, str]]
     """Yield the run that the archive has to be of, with the words for whose it is."""
     if run_id is not None:
         yield run_id, "as it was asked for"
+        return
     for plan in sorted(destination.parent.glob(f"*/{PLAN}")):
         if plan.parent != destination:
-            yield load_plan(plan).run_id, f"as of {plan.parent}"
+            with contextlib.suppress(DataError):  # Another host's plan is not what is judged here.
+                yield load_plan(plan).run_id, f"as of {plan.parent}"
 
 
 def _check_lasting(archive: Path, incoming: Path, destination: Path) -> None:
