@@ -33,6 +33,7 @@ _MAX_CONNECTIONS = 50_000
 """Loopback has some 28,000 free ports to one address, and a unit may open 65,536 files."""
 _MAX_LOAD_S = 24 * 3600
 _MAX_WAIT_S = 3600
+_MAX_BUDGET_S = 366 * 24 * 3600
 _MIN_INTERVAL_S = 0.05
 """A sample of four processes costs 3.6 ms: below this the sampler is part of the load."""
 _MAX_NAME = 40
@@ -243,7 +244,7 @@ def check_blocks(
             raise DataError(f"{error}, or {{min: 5, max: 10}}") from None
     budget = None
     if not _is_null(time_budget_s):
-        budget = float(check_whole(time_budget_s, TIME_BUDGET, 1))
+        budget = float(check_whole(time_budget_s, TIME_BUDGET, 1, _MAX_BUDGET_S))
     reruns = check_whole(reruns_per_block, RERUNS, 0, _MAX_RERUNS)
     return most, Stopping(least, _check_gap(decide), budget, reruns)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from collect.attempts import looks_like_rerun
+from collect.decode import MAX_WHOLE
 from collect.errors import DataError, shown
 from collect.inputs import (
     DECIDE,
@@ -162,7 +163,7 @@ def make_plan(  # noqa: PLR0913 - a plan is exactly these fields; all are passed
         run_id=plain(run_id),
         host=plain(host),
         created_at=plain(created_at),
-        seed=check_whole(seed, "bench_seed"),
+        seed=check_whole(seed, "bench_seed", -MAX_WHOLE, MAX_WHOLE),
         order=plain(order),
         blocks=most,
         stopping=stopping,

@@ -202,7 +202,7 @@ def make_activation(  # noqa: PLR0913 - the parts of one message; all are passed
 
 def _proofs(endpoints: Sequence[Endpoint], names: Any, measured: Any) -> tuple[Endpoint, ...]:  # noqa: ANN401 - lists of names, or null
     by_name = {endpoint.name: endpoint for endpoint in endpoints}
-    if names:
+    if not is_unset(names):
         wanted = decode(
             tuple[str, ...], [names] if isinstance(names, str) else names, "service_endpoints"
         )

@@ -228,6 +228,11 @@ WRONG = {
     "slo-none": ({"bench_slo_p99_ms": 0}, "bench_slo_p99_ms: got 0"),
     "ladder-perhaps": ({"bench_ladder": "perhaps"}, "bench_ladder: got 'perhaps'; accepted: true"),
     "order-unknown": ({"bench_order": "random"}, "bench_order: got 'random'; accepted: interleav"),
+    "budget-endless": ({"bench_time_budget_s": 10**15}, "bench_time_budget_s: got 100000000000000"),
+    "seed-wide": ({"bench_seed": 10**25}, "bench_seed: got 10000000000000000000000000; accepted"),
+    "proofs-false": (
+        {"server": "granian", "service_endpoints": False}, "service_endpoints: got bool; accepted"
+    ),
     "seed-endless": ({"bench_seed": 10**401}, "bench_seed: holds a number of more than 300 digits"),
     "seed-text": ({"bench_seed": "abc"}, "bench_seed: got 'abc'; accepted: a whole number"),
     "run-id-up": ({"bench_run_id": "../../etc"}, "bench_run_id: got '../../etc'; accepted: up to"),

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import factory
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collect import cli
+from collect.decode import MAX_WHOLE, decode
 from collect.errors import DataError
-from collect.model import Load, Stopping
+from collect.model import Load, Plan, Stopping, dumps
 from collect.plan import estimate_disk_bytes, estimate_s, make_plan, plan_from_variables
+from collect.store import check_plan
 from collect.twin import add_twin
 from collect.variants import expand_variants
 
@@ -179,7 +181,7 @@ def test_unknown_or_unsafe_names_are_refused():
 @settings(max_examples=40)
 @given(
     blocks=st.integers(1, 6),
-    seed=st.integers(),
+    seed=st.integers(-MAX_WHOLE, MAX_WHOLE),
     names=st.lists(NAMES, min_size=1, max_size=4, unique=True),
     count=st.integers(1, 6),
 )
@@ -497,14 +499,21 @@ def test_plan_from_variables_takes_the_names_of_the_inventory():
     ),
     value=st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists),
 )
+@example(name="time_budget_s", value=10**15)
+@example(name="seed", value=10**25)
 def test_any_value_is_a_plan_or_a_clear_error(name, value):
     # A plan of a thousand blocks is right, and slow to make.
     if name == "blocks" and isinstance(value, int):
         return
     try:
-        factory.plan(**{name: value})
+        plan = factory.plan(**{name: value})
     except DataError as error:
         assert "accepted" in str(error) or "missing" in str(error)  # noqa: PT017
+    else:
+        # Otherwise the host would refuse it, or the report once all is measured.
+        again = decode(Plan, json.loads(dumps(plan)), "plan.json")
+        assert again == plan
+        check_plan(again, "plan.json")
 
 
 def test_make_plan_takes_names_only():
