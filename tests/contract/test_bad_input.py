@@ -729,6 +729,14 @@ def nowhere(folder):
     return "group_vars/bench.yml: cannot be read: No such file or directory"
 
 
+def one_machine(folder):
+    (folder / "hosts.yml").write_text(
+        "bench:\n  hosts:\n    web1: {ansible_host: 192.0.2.1}\n"
+        "    web2: {ansible_host: '{{ address }}', ansible_port: 22, address: 192.0.2.1}\n"
+    )
+    return "ansible_host: got '192.0.2.1' for web1 and web2; accepted: each machine once"
+
+
 def pipe(folder):
     (folder / "group_vars").mkdir()
     os.mkfifo(folder / "group_vars/bench.yml")
@@ -762,7 +770,8 @@ UNBUILT = [
 
 
 @pytest.mark.parametrize(
-    "spoil", [latin, latin_variables, broken, bomb, twice, nobody, nowhere, pipe, *UNBUILT]
+    "spoil",
+    [latin, latin_variables, broken, bomb, twice, nobody, nowhere, one_machine, pipe, *UNBUILT],
 )
 def test_an_inventory_that_is_no_inventory_is_one_line(spoil, tripwire, inventory):
     log, environment = tripwire

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
@@ -13,6 +13,9 @@ from ansible.plugins.action import ActionBase
 from collect.errors import DataError, shown
 from collect.kit_variables import check_names, kit_variables, own_values
 from collect.variables import ENVIRONMENTS, RULES, check_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[3]
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
@@ -52,6 +55,7 @@ class ActionModule(ActionBase):
                     with contextlib.suppress(_UnknownHereError):
                         values[name] = self._value(given[name], name, declared, own)
             check_variables(values)
+            _check_places(known)
         except DataError as error:
             return result | {"failed": True, "msg": f"{known['inventory_hostname']}: {error}"}
         return result
@@ -72,3 +76,28 @@ class ActionModule(ActionBase):
                 # variable that is named where the plan is made of it.
                 raise _UnknownHereError from None
             raise DataError(f"{name}: cannot be read: {error}") from None
+
+
+def _check_places(known: Mapping[str, Any]) -> None:
+    """Raise `DataError` where two hosts of the play are one machine: it would refuse one of them.
+
+    The first host looks for all: to ask for the variables of one takes milliseconds.
+    """
+    names = known.get("ansible_play_hosts_all", [])
+    if known["inventory_hostname"] != next(iter(names), None):
+        return
+    found: dict[tuple[str, str], str] = {}
+    for name in names:
+        about = known["hostvars"][name]
+        try:
+            place = str(about.get("ansible_host", name)), str(about.get("ansible_port") or 22)
+            if about.get("ansible_connection") == "local":
+                place = "this machine", ""
+        except AnsibleError:
+            continue  # They are looked at where they are its own.
+        if place in found:
+            raise DataError(
+                f"ansible_host: got {shown(place[0])} for {found[place]} and {name}; accepted: "
+                "each machine once"
+            )
+        found[place] = name
