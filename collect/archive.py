@@ -193,7 +193,13 @@ def _merge(archive: Path, incoming: Path, destination: Path, run_id: str | None)
     for folder in folders:
         _check_sums(folder, f"{archive}: {TRIALS}/{folder.name}")
     # What cannot be read would make the whole run unreadable, for good: what is here stays.
-    came = load_host(incoming).plan.run_id
+    try:
+        came = load_host(incoming).plan.run_id
+    except DataError as error:
+        raise DataError(
+            f"{error}; nothing of this archive is taken. What the host has stays there: look at "
+            "that file, or measure again under another bench_run_id"
+        ) from None
     for wanted, whose in _run_ids(destination, run_id):
         if came != wanted:
             raise DataError(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import re
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from collect.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 _OURS = "bench_"
@@ -23,8 +23,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def options(folder: Path) -> tuple[str, ...]:
     """Return the options that a role (or playbooks/) declares, of all its entry points."""
-    text = (folder / "meta/argument_specs.yml").read_text(encoding="utf-8")
-    specs = yaml.load(text, Loader=_LOADER)["argument_specs"]  # noqa: S506 - both are safe loaders
+    specs = _load(folder / "meta/argument_specs.yml")["argument_specs"]
     return tuple(name for spec in specs.values() for name in spec.get("options", {}))
 
 
@@ -32,16 +31,15 @@ def kit_variables(root: Path) -> frozenset[str]:
     """Return each variable that a role, the playbooks or their group_vars declare."""
     folders = [path.parents[1] for path in root.glob("roles/*/meta/argument_specs.yml")]
     names = {name for folder in (*folders, root / "playbooks") for name in options(folder)}
-    for path in root.glob("playbooks/group_vars/all/*.yml"):
-        names.update(re.findall(r"^(\w+):", path.read_text(encoding="utf-8"), re.MULTILINE))
-    return frozenset(names)
+    return frozenset({*names, *own_values(root)})
 
 
-def own_values(root: Path) -> dict[str, object]:
+@cache
+def own_values(root: Path) -> Mapping[str, object]:
     """Return what the playbooks' group_vars say of each variable, as it is written there."""
     found: dict[str, object] = {}
     for path in root.glob("playbooks/group_vars/all/*.yml"):
-        found |= yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - see above
+        found |= _load(path)
     return found
 
 
@@ -63,3 +61,9 @@ def check_names(names: Iterable[str], known: frozenset[str]) -> None:
             f"{name}: is no variable of this kit; did you mean {' or '.join(alike)}? All of them "
             "stand in docs/variables.md; one of your own needs a name less like these"
         )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.load(text, Loader=_LOADER)  # noqa: S506 - both are safe loaders
+    return found

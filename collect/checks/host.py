@@ -328,6 +328,8 @@ def check_impossible(trial: Trial) -> Reason | None:
     if rate is not None:
         counts += (rate.achieved_rps, rate.requests, rate.answered, rate.late, rate.cpu_s)
         counts += (rate.errors.connect, rate.errors.broken, rate.errors.timeout, rate.errors.status)
+    for step in () if trial.search is None else trial.search.steps:
+        counts += (step.rate_rps, step.achieved_rps, step.requests, step.over)
     if any(count is not None and count < 0 for count in counts):
         wrong = _("a count, a time or memory below zero")
     elif wrk is not None and wrk.bytes < wrk.requests:

@@ -20,7 +20,16 @@ from collect.checks import (
     verdicts,
 )
 from collect.checks import thresholds as at
-from collect.model import Errors, HostFigures, Latency, Load, MemoryFigures, Outcome
+from collect.model import (
+    Errors,
+    HostFigures,
+    Latency,
+    Load,
+    MemoryFigures,
+    Outcome,
+    SearchFigures,
+    SearchStep,
+)
 from collect.runner import others
 
 HEALTHY = factory.trial()
@@ -115,6 +124,12 @@ CASES = [
     ("less than no time", with_cpu(server_s=-0.1), "invalid", ["impossible_figures"]),
     (
         "a hog hidden behind a debt", with_cpu(others={"hog": 28.0, "debt": -28.0}),
+        "invalid", ["impossible_figures"],
+    ),
+    (
+        "a search of a debt", replace(HEALTHY, search=SearchFigures(
+            1, 9, 1, 9, 9, "between", (SearchStep(9, 9, 1, 9, -9, is_missed=False, holds=True),)
+        )),
         "invalid", ["impossible_figures"],
     ),
     ("answers of nothing", with_wrk(bytes=REQUESTS - 1), "invalid", ["impossible_figures"]),

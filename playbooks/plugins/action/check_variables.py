@@ -65,7 +65,7 @@ class ActionModule(ActionBase):
         given: Any,  # noqa: ANN401 - whatever the inventory holds
         name: str,
         declared: frozenset[str],
-        own: dict[str, object],
+        own: Mapping[str, object],
     ) -> Any:  # noqa: ANN401 - the same
         try:
             return self._templar.template(given)
